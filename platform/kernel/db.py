@@ -1,0 +1,122 @@
+"""Which database role the running code speaks as, and what happens before a commit.
+
+Aliases: ``default`` (role app), ``staff`` (the operator's people and cross-tenant work), ``owner``
+(migrations), ``sealer`` (audit sealing). The alias is a property of the context, not of the call:
+every transaction, cursor and ORM query of this project goes through this module.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from django.db import connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
+
+_alias: ContextVar[str] = ContextVar("innkeeper_database_alias", default="default")
+
+
+class _Pending(threading.local):
+    """Callbacks waiting for the end of this thread's outermost transaction, by alias."""
+
+    def __init__(self) -> None:
+        self.callbacks: dict[str, dict[Callable[[], None], None]] = {}
+
+
+_pending = _Pending()
+
+
+def alias() -> str:
+    """Name the alias that the running code uses."""
+    return _alias.get()
+
+
+@contextmanager
+def use_alias(name: str) -> Iterator[None]:
+    """Speak as another role inside the block. Transactions of two aliases are two transactions."""
+    token = _alias.set(name)
+    try:
+        yield
+    finally:
+        _alias.reset(token)
+
+
+def connection() -> BaseDatabaseWrapper:
+    """Give Django's connection of the current alias and thread."""
+    return connections[alias()]
+
+
+def cursor() -> CursorWrapper:
+    """Open a cursor on the current alias."""
+    return connection().cursor()
+
+
+@contextmanager
+def atomic() -> Iterator[None]:
+    """Run the block in one transaction of the current alias; nested blocks join the outermost.
+
+    A failure inside rolls everything back: there are no savepoints, so a caught error inside a
+    nested block leaves the transaction unusable. Callbacks of :func:`before_commit` run last.
+    """
+    name = alias()
+    outermost = not connections[name].in_atomic_block
+    if outermost:
+        _pending.callbacks.pop(name, None)
+    try:
+        with transaction.atomic(using=name, savepoint=False):
+            yield
+            if outermost:
+                _run_callbacks(name)
+    finally:
+        if outermost:
+            _pending.callbacks.pop(name, None)
+
+
+def in_transaction() -> bool:
+    """Tell whether a transaction of the current alias is open."""
+    return connection().in_atomic_block
+
+
+def before_commit(callback: Callable[[], None]) -> None:
+    """Run ``callback`` once as the last work of the open transaction; the same one is kept once.
+
+    Raises:
+        TransactionRequiredError: no transaction is open on the current alias.
+    """
+    if not connection().in_atomic_block:
+        raise TransactionRequiredError("before_commit() needs an open kernel.db.atomic() block")
+    _pending.callbacks.setdefault(alias(), {})[callback] = None
+
+
+def _run_callbacks(name: str) -> None:
+    waiting = _pending.callbacks.get(name)
+    while waiting:
+        callback = next(iter(waiting))
+        del waiting[callback]
+        callback()
+
+
+class TransactionRequiredError(RuntimeError):
+    """The call belongs inside a transaction, and none is open."""
+
+
+class RoleRouter:
+    """Send every ORM query to the alias of the context, and migrations to the owner."""
+
+    def db_for_read(self, model: type[Any], **hints: Any) -> str:
+        """Read as the current role."""
+        return alias()
+
+    def db_for_write(self, model: type[Any], **hints: Any) -> str:
+        """Write as the current role."""
+        return alias()
+
+    def allow_relation(self, first: Any, second: Any, **hints: Any) -> bool:
+        """All aliases are one database."""
+        return True
+
+    def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool:
+        """Only the owner changes the schema."""
+        return db == "owner"

@@ -1,0 +1,54 @@
+"""Identifiers: UUIDv7 inside, prefixed text outside.
+
+A UUIDv7 (RFC 9562 section 5.7) sorts by the time of its creation, so one column serves as primary
+key, as creation order and as pagination cursor. Outside it is shown as ``<prefix>_<26 characters>``
+in Crockford's base 32 (lower case), the form of the TypeID specification 0.3.
+"""
+
+import os
+import time
+import uuid
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_VALUES = {character: value for value, character in enumerate(_ALPHABET)}
+_LENGTH = 26
+_MAX = 2**128
+
+
+class InvalidIdError(ValueError):
+    """The text is no identifier of the wanted kind; an API answers as for an unknown one."""
+
+
+def new_id() -> uuid.UUID:
+    """Make a UUIDv7 from the clock (ms, UTC) and 74 random bits."""
+    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    return uuid.UUID(int=value)
+
+
+def encode(prefix: str, value: uuid.UUID) -> str:
+    """Show ``value`` as ``<prefix>_<26 characters>``."""
+    number = value.int
+    characters = [_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5)]
+    return f"{prefix}_{''.join(characters)}"
+
+
+def decode(prefix: str, text: str) -> uuid.UUID:
+    """Read what :func:`encode` wrote.
+
+    Raises:
+        InvalidIdError: another prefix, another length or a character outside the alphabet.
+    """
+    head, separator, tail = text.rpartition("_")
+    if not separator or head != prefix or len(tail) != _LENGTH:
+        raise InvalidIdError(text)
+    number = 0
+    for character in tail:
+        digit = _VALUES.get(character)
+        if digit is None:
+            raise InvalidIdError(text)
+        number = number << 5 | digit
+    if number >= _MAX:
+        raise InvalidIdError(text)
+    return uuid.UUID(int=number)

@@ -1,0 +1,126 @@
+"""The tenant of the running context, and its mirror ``app.tenant`` on the connection."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Final
+from uuid import UUID
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
+
+from kernel import db
+
+
+class TenantRequiredError(RuntimeError):
+    """Tenant-owned data was asked for where no tenant is set: a fault of the program."""
+
+
+class AllTenants:
+    """The scope of cross-tenant work of staff."""
+
+
+ALL_TENANTS: Final = AllTenants()
+_ACROSS_ALIASES = frozenset({"staff", "owner", "sealer"})
+
+_scope: ContextVar[UUID | AllTenants | None] = ContextVar("innkeeper_tenant", default=None)
+
+
+def scope() -> UUID | AllTenants | None:
+    """Give the raw scope: a tenant, all tenants, or none."""
+    return _scope.get()
+
+
+def tenant_or_none() -> UUID | None:
+    """Give the tenant of the context; None without one or across tenants."""
+    value = _scope.get()
+    return value if isinstance(value, UUID) else None
+
+
+def current_tenant() -> UUID:
+    """Give the tenant of the context.
+
+    Raises:
+        TenantRequiredError: none is set.
+    """
+    value = _scope.get()
+    if isinstance(value, UUID):
+        return value
+    raise TenantRequiredError("no tenant is set: enter tenant_context(tenant_id) first")
+
+
+def adopt(tenant_id: UUID) -> None:
+    """Take a tenant that the gate has already set on this connection, for the rest of the request."""
+    _scope.set(tenant_id)
+
+
+@contextmanager
+def tenant_context(tenant_id: UUID) -> Iterator[None]:
+    """Work for one tenant inside the block, in the ORM and on the current alias's connection."""
+    token = _scope.set(tenant_id)
+    before = _set_on_connection(str(tenant_id))
+    try:
+        yield
+    finally:
+        _scope.reset(token)
+        _restore_on_connection(before)
+
+
+@contextmanager
+def across_tenants() -> Iterator[None]:
+    """Work on all tenants inside the block: for staff and for the owner's migrations only.
+
+    Raises:
+        TenantRequiredError: the current alias is the app's.
+    """
+    if db.alias() not in _ACROSS_ALIASES:
+        raise TenantRequiredError(f"the role of alias {db.alias()!r} may not cross tenants")
+    token = _scope.set(ALL_TENANTS)
+    try:
+        yield
+    finally:
+        _scope.reset(token)
+
+
+def _set_on_connection(value: str) -> tuple[BaseDatabaseWrapper, str, bool]:
+    """Set ``app.tenant`` and return what is needed to undo it.
+
+    Inside a transaction the setting must be local: a session-level setting made in a transaction
+    that rolls back returns to the former tenant (identity.md, measured).
+    """
+    connection = db.connection()
+    local = connection.in_atomic_block
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT current_setting('app.tenant', true), set_config('app.tenant', %s, %s)",
+            [value, local],
+        )
+        row = cursor.fetchone()
+    return connection, row[0] or "", local
+
+
+def _restore_on_connection(before: tuple[BaseDatabaseWrapper, str, bool]) -> None:
+    connection, value, local = before
+    if connection.connection is None or connection.needs_rollback:
+        return  # a new checkout starts clean; an aborted transaction restores by itself
+    if local and not connection.in_atomic_block:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('app.tenant', %s, %s)", [value, local])
+
+
+def reset_on_checkout(connection: BaseDatabaseWrapper, **_: Any) -> None:
+    """Clear the setting whenever a connection is opened or taken from the pool.
+
+    The tenant of the running context is set again at once, so that a reconnect inside a block
+    keeps working for the same tenant and for no other.
+    """
+    value = _scope.get()
+    text = str(value) if isinstance(value, UUID) else ""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('app.tenant', %s, false)", [text])
+
+
+def connect_signals() -> None:
+    """Arm the reset; called once by the kernel's AppConfig."""
+    connection_created.connect(reset_on_checkout, dispatch_uid="kernel.tenancy.reset")
