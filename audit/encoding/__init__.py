@@ -1,0 +1,1 @@
+"""How an entry becomes the bytes that are hashed, and personal data a commitment. Pure."""

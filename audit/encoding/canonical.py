@@ -1,0 +1,54 @@
+"""RFC 8785 (JCS) on the subset where it needs no number formatting.
+
+Allowed: objects with keys ``[a-z0-9_]+``, strings without lone surrogates, integers up to 2**53 - 1,
+booleans, null, arrays. On this subset Python's own encoder writes the same bytes as RFC 8785 (the tests
+compare with the `rfc8785` package). Floats are refused, never re-encoded: decimals and money are strings.
+"""
+
+import json
+import re
+from typing import Final
+
+Value = None | bool | int | str | list["Value"] | dict[str, "Value"]
+
+MAX_INTEGER: Final = 2**53 - 1
+_KEY = re.compile(r"[a-z0-9_]+")
+_encoder = json.JSONEncoder(
+    ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False, check_circular=False
+)
+
+
+class EncodingRefusedError(ValueError):
+    """The document leaves the subset on which one byte form is certain."""
+
+
+def encode(document: Value) -> bytes:
+    """Return the canonical bytes.
+
+    Raises:
+        EncodingRefusedError: on floats, big integers, odd keys, lone surrogates and other types.
+    """
+    _check(document, "")
+    try:
+        return _encoder.encode(document).encode()
+    except UnicodeEncodeError as error:
+        raise EncodingRefusedError("a string holds a lone surrogate") from error
+
+
+def _check(value: object, path: str) -> None:
+    kind = type(value)
+    if kind is str or value is None or kind is bool:
+        return
+    if kind is int:
+        if not -MAX_INTEGER <= value <= MAX_INTEGER:  # type: ignore[operator]  # kind is int
+            raise EncodingRefusedError(f"{path or '/'}: integer beyond 2**53 - 1")
+    elif kind is dict:
+        for key, entry in value.items():  # type: ignore[attr-defined]  # kind is dict
+            if type(key) is not str or not _KEY.fullmatch(key):
+                raise EncodingRefusedError(f"{path}/{key!r}: a key must match [a-z0-9_]+")
+            _check(entry, f"{path}/{key}")
+    elif kind is list:
+        for position, entry in enumerate(value):  # type: ignore[arg-type]  # kind is list
+            _check(entry, f"{path}/{position}")
+    else:
+        raise EncodingRefusedError(f"{path or '/'}: {kind.__name__} has no certain byte form")

@@ -1,0 +1,52 @@
+"""Turns the values of models into the plain ones an entry may hold."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import Enum
+from uuid import UUID
+
+from audit.encoding.canonical import MAX_INTEGER, EncodingRefusedError, Value
+
+
+def plain(value: object) -> Value:
+    """Return `value` as JSON of the canonical subset.
+
+    Ids, times (UTC, RFC 3339), decimals and integers beyond 2**53 - 1 become strings, enumerations
+    their value, tuples lists, sets sorted lists. Keys are lower-cased text.
+
+    Raises:
+        EncodingRefusedError: for floats, naive times and types without an agreed text.
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, Enum):
+        return plain(value.value)
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, int):
+        return int(value) if -MAX_INTEGER <= value <= MAX_INTEGER else str(value)
+    if isinstance(value, Mapping):
+        return {str(key).lower(): plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    if isinstance(value, set | frozenset):
+        return sorted((plain(entry) for entry in value), key=str)
+    return _text(value)
+
+
+def timestamp(moment: datetime) -> str:
+    """Return an aware time as RFC 3339 in UTC with microseconds."""
+    if moment.tzinfo is None:
+        raise EncodingRefusedError("a time without zone has no certain meaning")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _text(value: object) -> str:
+    if isinstance(value, datetime):
+        return timestamp(value)
+    if isinstance(value, UUID | Decimal):
+        return str(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    raise EncodingRefusedError(f"{type(value).__name__} has no agreed text")
