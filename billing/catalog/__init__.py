@@ -1,0 +1,1 @@
+"""The catalogue: plans, their versions, and the features that a plan can grant. Operator-wide."""

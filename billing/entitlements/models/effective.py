@@ -1,0 +1,164 @@
+"""What a tenant effectively has, as pure data: the plan's value, overrides on top, at an instant.
+
+Precedence of flags-and-entitlements.md section 4.1, steps 3, 4 and 6: an override in force, else
+the plan version's value, else nothing. Nothing here reads a database: a snapshot is loaded once for
+each entitlement version of a tenant, and answers for any instant.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from billing.catalog.models.values import UNLIMITED, Allowance, Kind, Unlimited, Value
+from billing.entitlements.models.overrides import Mode
+
+
+class Source(StrEnum):
+    """Which step decided a value."""
+
+    OVERRIDE = "override"
+    PLAN = "plan"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureFact:
+    """What evaluation needs to know of a feature."""
+
+    id: UUID
+    key: str
+    kind: Kind
+    meter: str = ""
+    counter: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OverrideFact:
+    """One override that is neither paused nor revoked, valid during [starts_at, expires_at)."""
+
+    id: UUID
+    mode: Mode
+    value: Value
+    starts_at: datetime
+    expires_at: datetime | None = None
+
+    def in_force(self, at: datetime) -> bool:
+        """Tell whether the override counts at the instant."""
+        return self.starts_at <= at and (self.expires_at is None or at < self.expires_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """The value of one feature at one instant; None where the tenant has none.
+
+    ``expires_at`` is when the deciding override ends.
+    """
+
+    feature: FeatureFact
+    value: Value | None
+    source: Source
+    override_id: UUID | None = None
+    expires_at: datetime | None = None
+
+    @property
+    def granted(self) -> bool:
+        """Tell whether the tenant has the feature at all: a boolean that is not false, or a value."""
+        return self.value is not None and self.value is not False
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that decides a tenant's entitlements, at one entitlement version.
+
+    ``planned`` holds the plan version's values by feature key, ``overrides`` the tenant's own.
+    """
+
+    tenant_id: UUID
+    zone: ZoneInfo
+    plan: str | None
+    plan_version: int | None
+    features: Mapping[str, FeatureFact]
+    planned: Mapping[str, Value]
+    overrides: Mapping[str, tuple[OverrideFact, ...]] = field(default_factory=dict)
+
+    def effective(self, key: str, at: datetime) -> Effective | None:
+        """Evaluate one feature; None where no such feature exists."""
+        feature = self.features.get(key)
+        if feature is None:
+            return None
+        return resolve(feature, self.planned.get(key), self.overrides.get(key, ()), at)
+
+    def all(self, at: datetime) -> list[Effective]:
+        """Evaluate every feature, by key."""
+        return [
+            resolve(feature, self.planned.get(key), self.overrides.get(key, ()), at)
+            for key, feature in sorted(self.features.items())
+        ]
+
+    def boundary(self, at: datetime) -> datetime | None:
+        """Give the next instant after ``at`` at which an override starts or ends."""
+        return next_boundary((fact for facts in self.overrides.values() for fact in facts), at)
+
+
+def resolve(
+    feature: FeatureFact, planned: Value | None, overrides: Iterable[OverrideFact], at: datetime
+) -> Effective:
+    """Decide the value of one feature at one instant."""
+    for override in overrides:
+        if override.in_force(at):
+            value = override.value
+            if override.mode is Mode.ADD:
+                value = add(planned, value)
+            return Effective(feature, value, Source.OVERRIDE, override.id, override.expires_at)
+    if planned is None:
+        return Effective(feature, None, Source.NONE)
+    return Effective(feature, planned, Source.PLAN)
+
+
+def add(planned: Value | None, extra: Value) -> Value:
+    """Add an override's value to the plan's: sums of numbers and allowances, unlimited absorbs.
+
+    An added allowance keeps the plan's period and hardness. Without a planned value the extra one
+    stands alone.
+
+    Raises:
+        ValueError: values of a kind that cannot be added.
+    """
+    match planned, extra:
+        case None, _:
+            return extra
+        case Unlimited(), Unlimited() | int():
+            return UNLIMITED
+        case int(), Unlimited():
+            return UNLIMITED
+        case int(), int() if not isinstance(planned, bool) and not isinstance(extra, bool):
+            return planned + extra
+        case Allowance(period=period, soft=soft), Allowance():
+            limit = _sum(planned.limit, extra.limit)
+            return Allowance(limit, period, soft)
+        case _:
+            raise ValueError(f"{extra!r} cannot be added to {planned!r}")
+
+
+def addable(kind: Kind) -> bool:
+    """Tell whether overrides of the kind may use mode ``add``."""
+    return kind in {Kind.NUMBER, Kind.METERED}
+
+
+def next_boundary(overrides: Iterable[OverrideFact], at: datetime) -> datetime | None:
+    """Give the first start or expiry after ``at``."""
+    instants = (
+        instant
+        for override in overrides
+        for instant in (override.starts_at, override.expires_at)
+        if instant is not None and instant > at
+    )
+    return min(instants, default=None)
+
+
+def _sum(first: Decimal | None, second: Decimal | None) -> Decimal | None:
+    return None if first is None or second is None else first + second

@@ -1,0 +1,1 @@
+"""Which plan version a tenant has, and had, with the times between."""
