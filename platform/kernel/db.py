@@ -9,17 +9,22 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
+C = TypeVar("C", bound=Callable[[], None])
+
 _alias: ContextVar[str] = ContextVar("innkeeper_database_alias", default="default")
 
 
 class _Pending(threading.local):
-    """Callbacks waiting for the end of this thread's outermost transaction, by alias."""
+    """Callbacks waiting for the end of this thread's outermost :func:`atomic` block, by alias.
+
+    An alias is listed only while such a block is open.
+    """
 
     def __init__(self) -> None:
         self.callbacks: dict[str, dict[Callable[[], None], None]] = {}
@@ -63,7 +68,7 @@ def atomic() -> Iterator[None]:
     name = alias()
     outermost = not connections[name].in_atomic_block
     if outermost:
-        _pending.callbacks.pop(name, None)
+        _pending.callbacks[name] = {}
     try:
         with transaction.atomic(using=name, savepoint=False):
             yield
@@ -79,15 +84,41 @@ def in_transaction() -> bool:
     return connection().in_atomic_block
 
 
+def may_defer() -> bool:
+    """Tell whether work can wait for :func:`before_commit`.
+
+    It cannot in a transaction that Django opened by itself (its admin does), where nothing would
+    run the callback, nor inside a savepoint, whose rollback would not undo the registration.
+    """
+    return alias() in _pending.callbacks and not any(connection().savepoint_ids)
+
+
 def before_commit(callback: Callable[[], None]) -> None:
     """Run ``callback`` once as the last work of the open transaction; the same one is kept once.
 
     Raises:
-        TransactionRequiredError: no transaction is open on the current alias.
+        TransactionRequiredError: no atomic() block of this module is open on the current alias.
     """
-    if not connection().in_atomic_block:
+    if alias() not in _pending.callbacks:
         raise TransactionRequiredError("before_commit() needs an open kernel.db.atomic() block")
-    _pending.callbacks.setdefault(alias(), {})[callback] = None
+    _pending.callbacks[alias()][callback] = None
+
+
+def enlist(kind: type[C]) -> C:
+    """Give the open transaction's own callback of class ``kind``, made at the first call.
+
+    For work that collects over a transaction and is written once at its end: the collector goes
+    with the transaction, whether that commits or rolls back.
+
+    Raises:
+        TransactionRequiredError: no atomic() block of this module is open on the current alias.
+    """
+    for callback in _pending.callbacks.get(alias(), ()):
+        if isinstance(callback, kind):
+            return callback
+    collector = kind()
+    before_commit(collector)
+    return collector
 
 
 def _run_callbacks(name: str) -> None:
