@@ -12,7 +12,7 @@ BUDGETS_FILE = Path(__file__).resolve().parent.parent / "docs" / "budgets.toml"
 PERCENTILES = ("p50", "p95", "p99")
 
 
-class UnknownBudget(KeyError):
+class UnknownBudgetError(KeyError):
     """No budget has this id."""
 
 
@@ -39,9 +39,7 @@ def load(path: Path = BUDGETS_FILE) -> dict[str, Budget]:
         ValueError: two entries share an id, or an entry names a class that does not exist.
     """
     document = tomllib.loads(path.read_text(encoding="utf-8"))
-    entries = [
-        entry for area in document.values() if isinstance(area, list) for entry in area
-    ]
+    entries = [entry for area in document.values() if isinstance(area, list) for entry in area]
     by_id: dict[str, dict[str, Any]] = {}
     for entry in entries:
         if entry["id"] in by_id:
@@ -54,12 +52,12 @@ def get(budget_id: str) -> Budget:
     """The budget with this id.
 
     Raises:
-        UnknownBudget: there is none.
+        UnknownBudgetError: there is none.
     """
     try:
         return load()[budget_id]
     except KeyError:
-        raise UnknownBudget(budget_id) from None
+        raise UnknownBudgetError(budget_id) from None
 
 
 def route_class(name: str) -> Budget:
@@ -83,8 +81,6 @@ def _budget(entry: dict[str, Any], by_id: dict[str, dict[str, Any]]) -> Budget:
         gate=gate,
         goal=entry.get("goal", inherited.get("goal", {})),
         extra={
-            key: value
-            for key, value in entry.items()
-            if key not in {"id", "kind", "goal", *names}
+            key: value for key, value in entry.items() if key not in {"id", "kind", "goal", *names}
         },
     )

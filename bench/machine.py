@@ -19,7 +19,8 @@ from typing import Any, Self
 from bench import processes
 from bench.statistics import median, percentile
 
-# A pure-Python loop of about 200 µs on the reference machine; its length is never adapted, so that figures compare.
+# A pure-Python loop of about 200 µs on the reference machine; its length is never adapted, so that
+# figures compare.
 CALIBRATION_STEPS = 4000
 HALVES_AGREE_WITHIN = 0.05
 TAIL_AT_MOST = 3.0
@@ -72,7 +73,8 @@ def python_sample() -> float:
 
 
 def fdatasync_ms(folder: Path, count: int = 40) -> float:
-    """Median milliseconds of an 8 KB write with fdatasync in the folder: what a durable commit waits for at least."""
+    """Median milliseconds of an 8 KB write with fdatasync in the folder: what a durable commit
+    waits for at least."""
     samples = []
     with tempfile.NamedTemporaryFile(dir=folder) as file:
         for _ in range(count):
@@ -85,7 +87,8 @@ def fdatasync_ms(folder: Path, count: int = 40) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Repeated samples of one fixed piece of work, in milliseconds, in the order they were taken."""
+    """Repeated samples of one fixed piece of work, in milliseconds, in the order they were
+    taken."""
 
     samples: list[float]
 
@@ -97,12 +100,14 @@ class Calibration:
     def objection(self, quiet: float | None = None) -> str | None:
         """Why this machine is not fit to judge now, or None.
 
-        `quiet` is the stored median of a quiet session; without one the session is measured against itself.
+        `quiet` is the stored median of a quiet session; without one the session is measured against
+        itself.
         """
         half = len(self.samples) // 2
         first, second = median(self.samples[:half]), median(self.samples[half:])
         if abs(first - second) > HALVES_AGREE_WITHIN * min(first, second):
-            return f"machine busy: calibration moved from {first:.3f} to {second:.3f} ms within the run"
+            moved = f"from {first:.3f} to {second:.3f} ms"
+            return f"machine busy: calibration moved {moved} within the run"
         reference = quiet or self.quiet_median
         tail = percentile(self.samples, 0.99)
         if tail > TAIL_AT_MOST * reference:
@@ -117,7 +122,8 @@ def calibrate(sample: Callable[[], float] = python_sample, count: int = 200) -> 
 
 @dataclass(frozen=True, slots=True)
 class Contamination:
-    """What disturbed one sample from outside: counted apart, never a reason to drop a sample silently."""
+    """What disturbed one sample from outside: counted apart, never a reason to drop a sample
+    silently."""
 
     switches: int
     steal_s: float
@@ -125,7 +131,8 @@ class Contamination:
 
     @property
     def foreign(self) -> bool:
-        """The scheduler or another guest took time away. Garbage collection is ours and does not count."""
+        """The scheduler or another guest took time away. Garbage collection is ours and does not
+        count."""
         return self.switches > 0 or self.steal_s > 0
 
 
@@ -162,7 +169,8 @@ class Watch:
 
 
 def pressure_total_us() -> int:
-    """Microseconds in which a runnable task had to wait for a CPU, since boot; 0 where the kernel does not tell."""
+    """Microseconds in which a runnable task had to wait for a CPU, since boot; 0 where the kernel
+    does not tell."""
     try:
         some = Path("/proc/pressure/cpu").read_text().splitlines()[0]
     except (FileNotFoundError, IndexError):
@@ -193,7 +201,8 @@ class Occupancy:
 
 
 class Occupant:
-    """Measures a span from its creation on: `roots` are the process trees that belong to the benchmark, itself included."""
+    """Measures a span from its creation on: `roots` are the process trees that belong to the
+    benchmark, itself included."""
 
     def __init__(self, *roots: int) -> None:
         self._roots = roots

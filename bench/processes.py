@@ -71,8 +71,11 @@ def machine_times() -> MachineTimes:
     )
 
 
-def stop(process: subprocess.Popen[bytes], *, first: int = signal.SIGTERM, wait: float = 15.0) -> None:
-    """End a process that we started in a session of its own: politely, then with SIGKILL to its group."""
+def stop(
+    process: subprocess.Popen[bytes], *, first: int = signal.SIGTERM, wait: float = 15.0
+) -> None:
+    """End a process that we started in a session of its own: politely, then with SIGKILL to its
+    group."""
     if process.poll() is None:
         process.send_signal(first)
         deadline = time.monotonic() + wait

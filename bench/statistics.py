@@ -1,7 +1,8 @@
 """What may be concluded from samples: percentiles, three-valued verdicts, intervals of ratios.
 
-The verdict is the exact binomial one of docs/performance.md: a percentile limit is a statement about the share of
-samples above it, so the number of such samples decides, without any assumption about the shape of the latencies.
+The verdict is the exact binomial one of docs/performance.md: a percentile limit is a statement
+about the share of samples above it, so the number of such samples decides, without any assumption
+about the shape of the latencies.
 """
 
 from __future__ import annotations
@@ -21,14 +22,15 @@ ALLOWED_SHARE = {"p50": 0.50, "p95": 0.05, "p99": 0.01}
 class Verdict(StrEnum):
     """What the samples say about a limit."""
 
-    PASS = "PASS"  # noqa: S105 - a verdict, no password
+    PASS = "PASS"
     FAIL = "FAIL"
     INCONCLUSIVE = "INCONCLUSIVE"
 
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """Counts of samples above a limit: PASS up to `pass_at_most`, FAIL from `fail_at_least`; None = impossible."""
+    """Counts of samples above a limit: PASS up to `pass_at_most`, FAIL from `fail_at_least`; None =
+    impossible."""
 
     pass_at_most: int | None
     fail_at_least: int | None
@@ -47,7 +49,8 @@ class Interval:
 
 
 def percentile(samples: Sequence[float], share: float) -> float:
-    """The value below which `share` (0..1) of the samples lie, interpolated linearly as numpy does by default.
+    """The value below which `share` (0..1) of the samples lie, interpolated linearly as numpy does
+    by default.
 
     Raises:
         ValueError: no samples, or a share outside 0..1.
@@ -67,7 +70,8 @@ def median(samples: Sequence[float]) -> float:
 
 
 def thresholds(n: int, percentile_name: str, looks: int = 1) -> Thresholds:
-    """The exact pass and fail counts for `n` samples; `looks` > 1 splits both errors over that many looks."""
+    """The exact pass and fail counts for `n` samples; `looks` > 1 splits both errors over that many
+    looks."""
     return _thresholds(n, ALLOWED_SHARE[percentile_name], looks)
 
 
@@ -76,9 +80,7 @@ def _thresholds(n: int, share: float, looks: int) -> Thresholds:
     cumulative = _binomial_cdf(n, share)
     passing = [k for k, value in enumerate(cumulative) if value <= PASS_ERROR / looks]
     # P(X >= k) = 1 - P(X <= k - 1)
-    failing = [
-        k for k in range(1, n + 1) if 1.0 - cumulative[k - 1] <= FAIL_ERROR / looks
-    ]
+    failing = [k for k in range(1, n + 1) if 1.0 - cumulative[k - 1] <= FAIL_ERROR / looks]
     return Thresholds(passing[-1] if passing else None, failing[0] if failing else None)
 
 
@@ -100,9 +102,7 @@ def _binomial_cdf(n: int, p: float) -> list[float]:
     return cumulative
 
 
-def judge(
-    samples: Sequence[float], percentile_name: str, limit: float, looks: int = 1
-) -> Verdict:
+def judge(samples: Sequence[float], percentile_name: str, limit: float, looks: int = 1) -> Verdict:
     """Whether the samples show that the percentile lies below the limit, above it, or neither."""
     above = sum(1 for sample in samples if sample >= limit)
     found = thresholds(len(samples), percentile_name, looks)
@@ -123,13 +123,9 @@ def bootstrap(
 ) -> Interval:
     """The statistic with its percentile-bootstrap interval (Efron 1979)."""
     rng = random.Random(seed)  # noqa: S311 - resampling, no secret
-    draws = [
-        statistic(rng.choices(samples, k=len(samples))) for _ in range(resamples)
-    ]
+    draws = [statistic(rng.choices(samples, k=len(samples))) for _ in range(resamples)]
     tail = (1.0 - confidence) / 2
-    return Interval(
-        statistic(samples), percentile(draws, tail), percentile(draws, 1.0 - tail)
-    )
+    return Interval(statistic(samples), percentile(draws, tail), percentile(draws, 1.0 - tail))
 
 
 def ratio(
@@ -140,7 +136,8 @@ def ratio(
     resamples: int = 2000,
     seed: int = 1,
 ) -> Interval:
-    """Median of the paired ratios ours/theirs, round by round: noise that hit a whole round cancels out.
+    """Median of the paired ratios ours/theirs, round by round: noise that hit a whole round cancels
+    out.
 
     Raises:
         ValueError: the two series do not pair up.
