@@ -108,7 +108,8 @@ class ResponseParser:
         return bytes(self._buffer[self._body_at : end]), end
 
     def _chunks(self) -> tuple[bytes, int] | None:
-        parts, at = [], self._body_at
+        parts: list[bytes] = []
+        at = self._body_at
         while True:
             line_end = self._buffer.find(b"\r\n", at)
             if line_end < 0:
