@@ -1,0 +1,136 @@
+"""Quotas of metered entitlements, as the gate enforces them: kernel/sql/quota.sql.
+
+Each function runs on the current alias (:mod:`kernel.db`) in the caller's transaction. Under the
+app role PostgreSQL refuses any tenant but the connection's.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from kernel import db
+from kernel.gate.projection import Burst
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A period [start, end) of a metered feature. ``hard_limit`` None is never refused.
+
+    ``used`` is what the period starts at if it is opened now.
+    """
+
+    feature: str
+    meter: str
+    start: datetime
+    end: datetime
+    hard_limit: Decimal | None
+    used: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The whole state of a tenant's grants from the instant ``at`` on; None is unlimited."""
+
+    at: datetime
+    daily: int | None
+    burst: Burst | None
+    features: tuple[str, ...]
+    hard_limits: Mapping[str, Decimal | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a quota stands: used, held by reservations, and its hard limit (None: none)."""
+
+    feature: str
+    start: datetime
+    end: datetime
+    used: Decimal
+    reserved: Decimal
+    hard_limit: Decimal | None
+
+    @property
+    def remaining(self) -> Decimal | None:
+        """Give what a guarded use may still take; None without a limit."""
+        if self.hard_limit is None:
+            return None
+        return max(self.hard_limit - self.used - self.reserved, Decimal(0))
+
+
+def put_windows(tenant_id: UUID, windows: Iterable[Window]) -> None:
+    """Open quota windows, or change the limits of open ones."""
+    rows = [
+        {
+            "feature": window.feature,
+            "meter": window.meter,
+            "from": window.start,
+            "to": window.end,
+            "hard_limit": _text(window.hard_limit),
+            "used": _text(window.used),
+        }
+        for window in windows
+    ]
+    _call("SELECT gate.put_quotas(%s, %s::jsonb)", tenant_id, _json(rows))
+
+
+def put_changes(tenant_id: UUID, changes: Iterable[Change]) -> None:
+    """Plan what becomes of the tenant's grants later; replaces what was planned before."""
+    rows = [
+        {
+            "at": change.at,
+            "daily": change.daily,
+            "interval": change.burst.interval_us if change.burst else None,
+            "depth": change.burst.depth if change.burst else None,
+            "features": change.features,
+            "limits": {key: _text(limit) for key, limit in change.hard_limits.items()},
+        }
+        for change in changes
+    ]
+    _call("SELECT gate.put_pending(%s, %s::jsonb)", tenant_id, _json(rows))
+
+
+def check(tenant_id: UUID, meter: str, quantity: Decimal) -> tuple[bool, Standing | None]:
+    """Lock the meter's quotas and tell whether ``quantity`` more exceeds one; with the tightest.
+
+    Until the transaction ends nobody else can decide on these quotas: the caller records the use
+    in the same transaction. Without a quota nothing is exceeded.
+    """
+    with db.cursor() as cursor:
+        cursor.execute(
+            "SELECT exceeded, feature_key, window_start, window_end, used, reserved, hard_limit"
+            " FROM gate.check_quota(%s, %s, %s)",
+            [tenant_id, meter, quantity],
+        )
+        exceeded, *row = cursor.fetchone()
+    return exceeded, Standing(*row) if row[0] is not None else None
+
+
+def standings(
+    tenant_id: UUID, at: datetime, *, feature: str | None = None, meter: str | None = None
+) -> list[Standing]:
+    """Read how the tenant's quotas stand in the periods that contain ``at``, without a lock."""
+    with db.cursor() as cursor:
+        cursor.execute(
+            "SELECT feature_key, window_start, window_end, used, reserved, hard_limit"
+            " FROM gate.quota_standing(%s, %s, %s, %s)",
+            [tenant_id, feature, meter, at],
+        )
+        return [Standing(*row) for row in cursor.fetchall()]
+
+
+def _text(amount: Decimal | None) -> str | None:
+    return None if amount is None else f"{amount:f}"
+
+
+def _json(rows: list[dict[str, Any]]) -> str:
+    return orjson.dumps(rows).decode()
+
+
+def _call(sql: str, *values: object) -> None:
+    with db.cursor() as cursor:
+        cursor.execute(sql, values)
