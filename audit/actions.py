@@ -1,0 +1,22 @@
+"""The log's own actions."""
+
+from typing import Final
+
+from audit.registry import Action, Severity
+
+ACCESS_DENIED: Final = Action(
+    "access.denied",
+    Severity.WARNING,
+    "{actor} was refused {target}",
+    help="A request was refused for want of a permission or a valid credential.",
+)
+DATA_READ: Final = Action(
+    "data.read",
+    Severity.INFO,
+    "{actor} read {target}",
+    help="Someone read data whose reading is itself of interest.",
+)
+EVENTS_VIEWED: Final = Action(
+    "audit.events.viewed", Severity.INFO, "{actor} read the audit log", help="A page was read."
+)
+ALL: Final = (ACCESS_DENIED, DATA_READ, EVENTS_VIEWED)
