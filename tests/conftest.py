@@ -1,0 +1,32 @@
+"""Fixtures of the whole suite. How tests get their database stands in tests/database.py."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.database import SessionDatabase, open_lazily
+
+
+@pytest.fixture(scope="session", autouse=True)
+def session_database(
+    tmp_path_factory: pytest.TempPathFactory, django_db_blocker: object
+) -> Iterator[SessionDatabase]:
+    """Let every test connect; the cluster starts with the first connection of the session."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    base = tmp_path_factory.getbasetemp()
+    database = SessionDatabase(base.parent if worker else base, worker or "main")
+    with django_db_blocker.unblock():
+        undo = open_lazily(database.ensure)
+        try:
+            yield database
+        finally:
+            undo()
+            database.close()
+
+
+@pytest.fixture
+def database(session_database: SessionDatabase) -> SessionDatabase:
+    """Bring the database up now, for tests that start processes of their own."""
+    session_database.ensure()
+    return session_database
