@@ -11,9 +11,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
+import psycopg
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
+from psycopg import pq
 
 C = TypeVar("C", bound=Callable[[], None])
 
@@ -151,3 +153,32 @@ class RoleRouter:
     def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool:
         """Only the owner changes the schema."""
         return db == "owner"
+
+
+def prepared_row(name: str, sql: str, values: list[bytes | None]) -> list[bytes | None]:
+    """Run a named prepared statement of one row on Django's current connection, values as text.
+
+    The statement uses libpq placeholders ($1). It runs in the open transaction, if there is one.
+
+    Raises:
+        psycopg.Error: as any statement on this connection.
+    """
+    wrapper = connection()
+    wrapper.ensure_connection()
+    with wrapper.wrap_database_errors:
+        raw = wrapper.connection
+        prepared = raw.__dict__.setdefault("_innkeeper_prepared", set())
+        pgconn = raw.pgconn
+        if name not in prepared:
+            _checked(pgconn.prepare(name.encode(), sql.encode()))
+            prepared.add(name)
+        if not raw.autocommit and pgconn.transaction_status == pq.TransactionStatus.IDLE:
+            _checked(pgconn.exec_(b"BEGIN"))  # psycopg would send it before its own first statement
+        result = _checked(pgconn.exec_prepared(name.encode(), values))
+    return [result.get_value(0, column) for column in range(result.nfields)]
+
+
+def _checked(result: pq.abc.PGresult) -> pq.abc.PGresult:
+    if result.status in (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK):
+        return result
+    raise psycopg.errors.error_from_result(result)

@@ -8,6 +8,7 @@ all where no tenant is set. Design: docs/adr/0002.
 from kernel.tenancy.context import (
     TenantRequiredError,
     across_tenants,
+    adopted,
     current_tenant,
     tenant_context,
     tenant_or_none,
@@ -16,6 +17,7 @@ from kernel.tenancy.context import (
 __all__ = [
     "TenantRequiredError",
     "across_tenants",
+    "adopted",
     "current_tenant",
     "tenant_context",
     "tenant_or_none",

@@ -49,9 +49,14 @@ def current_tenant() -> UUID:
     raise TenantRequiredError("no tenant is set: enter tenant_context(tenant_id) first")
 
 
-def adopt(tenant_id: UUID) -> None:
-    """Take a tenant that the gate has already set on this connection, for the rest of the request."""
-    _scope.set(tenant_id)
+@contextmanager
+def adopted(tenant_id: UUID | None) -> Iterator[None]:
+    """Work for a tenant that the gate has already set on this connection; None: for no tenant."""
+    token = _scope.set(tenant_id)
+    try:
+        yield
+    finally:
+        _scope.reset(token)
 
 
 @contextmanager

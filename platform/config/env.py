@@ -1,0 +1,76 @@
+"""The typed environment: every setting of a deployment, read and checked once at start."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import environ
+
+from kernel.postgres import innkeeper_home
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+class ConfigurationError(RuntimeError):
+    """An environment variable is missing or malformed; the message names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What the operator decides. Paths are absolute, sizes are bytes, times are seconds."""
+
+    home: Path
+    """``INNKEEPER_HOME``: keys, spool, demo facts, embedded cluster; default ``.innkeeper``."""
+    debug: bool
+    """``INNKEEPER_DEBUG``: tracebacks in the browser; never in production."""
+    secret_key: str
+    """``SECRET_KEY``: signs staff sessions; made under the home at the first start otherwise."""
+    allowed_hosts: list[str]
+    """``ALLOWED_HOSTS``: host names served; default any on loopback deployments."""
+    trusted_proxies: list[str]
+    """``TRUSTED_PROXIES``: addresses or networks whose X-Forwarded-For is believed."""
+    pool_size: int
+    """``INNKEEPER_POOL_SIZE``: connections a serving process keeps; default 4."""
+    log_level: str
+    """``INNKEEPER_LOG_LEVEL``: debug, info, warning or error."""
+    max_body_bytes: int
+    """``INNKEEPER_MAX_BODY``: largest request body; default 2 MiB."""
+    public_url: str
+    """``INNKEEPER_PUBLIC_URL``: how others reach this deployment, without a slash at the end."""
+
+
+def read() -> Environment:
+    """Read the process environment.
+
+    Raises:
+        ConfigurationError: a value does not parse.
+    """
+    env = environ.Env()
+    try:
+        home = innkeeper_home()
+        return Environment(
+            home=home,
+            debug=env.bool("INNKEEPER_DEBUG", default=False),
+            secret_key=env.str("SECRET_KEY", default="") or _kept_secret(home / "keys" / "django"),
+            allowed_hosts=env.list("ALLOWED_HOSTS", default=["*"]),
+            trusted_proxies=env.list("TRUSTED_PROXIES", default=[]),
+            pool_size=env.int("INNKEEPER_POOL_SIZE", default=4),
+            log_level=env.str("INNKEEPER_LOG_LEVEL", default="info"),
+            max_body_bytes=env.int("INNKEEPER_MAX_BODY", default=2 * 1024 * 1024),
+            public_url=env.str("INNKEEPER_PUBLIC_URL", default="http://127.0.0.1:8000").rstrip("/"),
+        )
+    except (environ.ImproperlyConfigured, ValueError) as error:
+        raise ConfigurationError(str(error)) from error
+
+
+def _kept_secret(path: Path) -> str:
+    """Read a secret of this installation, making it (0600) at the first start."""
+    if not path.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        except FileExistsError:
+            return path.read_text()
+        with os.fdopen(descriptor, "w") as file:
+            file.write(os.urandom(48).hex())
+    return path.read_text()

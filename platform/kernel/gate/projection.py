@@ -1,0 +1,111 @@
+"""Projections: apps write what the gate must know, in the transaction of their own change.
+
+Each function runs on the current alias (:mod:`kernel.db`). Under the app role PostgreSQL refuses
+to touch another tenant than the connection's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from kernel import db
+from kernel.gate.keys import MintedKey, macs
+from kernel.gate.peppers import newest
+
+_US = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """A burst limit: ``rate`` requests a second on average, ``depth`` at once."""
+
+    rate: int
+    depth: int
+
+    @property
+    def interval_us(self) -> int:
+        """Give the emission interval in microseconds."""
+        return _US // self.rate
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """A key's own limit in place of the plan's; ``value`` None lifts it."""
+
+    value: int | Burst | None
+
+
+def put_tenant(tenant_id: UUID, status: str) -> None:
+    """Tell the gate of a tenant, or of its new status: active, suspended or closed."""
+    _call("SELECT gate.put_tenant(%s, %s)", tenant_id, status)
+
+
+def put_limits(
+    tenant_id: UUID, *, daily: int | None, burst: Burst | None, features: Sequence[str]
+) -> None:
+    """Set what the plan grants: daily requests, burst, boolean features. None is unlimited."""
+    interval, depth = (burst.interval_us, burst.depth) if burst else (None, None)
+    _call(
+        "SELECT gate.put_limits(%s, %s, %s, %s, %s::text[])",
+        tenant_id, daily, interval, depth, list(features),
+    )  # fmt: skip
+
+
+def put_credential(
+    minted: MintedKey,
+    *,
+    key_id: UUID,
+    lineage: UUID,
+    tenant_id: UUID | None,
+    permissions: Sequence[str],
+    cidrs: Sequence[str] = (),
+    expires_at: datetime | None = None,
+    daily: Override | None = None,
+    burst: Override | None = None,
+) -> None:
+    """Make a minted key known. ``daily`` and ``burst`` None inherit the plan's limits."""
+    own_burst = burst.value if burst else None
+    interval, depth = (
+        (own_burst.interval_us, own_burst.depth) if isinstance(own_burst, Burst) else (None, None)
+    )
+    _, pepper = newest()
+    _call(
+        "SELECT gate.put_credential(%s, %s, %s, %s, %s, %s, %s::text[], %s::inet[], %s,"
+        " %s, %s, %s, %s, %s)",
+        minted.public_id, key_id, lineage, "tenant" if tenant_id else "platform", tenant_id,
+        macs(minted.secret, {0: pepper})[0], list(permissions), list(cidrs), expires_at,
+        daily is None, daily.value if daily else None, burst is None, interval, depth,
+    )  # fmt: skip
+
+
+def set_credential_status(key_id: UUID, status: str) -> bool:
+    """Set a key active, disabled or revoked (which is final); tell whether anything changed."""
+    return bool(_call("SELECT gate.set_credential_status(%s, %s)", key_id, status))
+
+
+def last_used(key_ids: Sequence[UUID]) -> dict[UUID, datetime]:
+    """Say when keys were last admitted (UTC); keys that never were are absent."""
+    with db.cursor() as cursor:
+        cursor.execute("SELECT key_id, at FROM gate.last_used(%s::uuid[])", [list(key_ids)])
+        return dict(cursor.fetchall())
+
+
+def requests(from_bucket: int, to_bucket: int) -> list[tuple[UUID, int, int]]:
+    """List (subject, 15-minute bucket number, admitted requests) of the connection's tenant.
+
+    Bucket numbers are Unix seconds // 900; the range is half-open. The row whose subject is the
+    tenant itself is the total; the others are its keys.
+    """
+    with db.cursor() as cursor:
+        cursor.execute(
+            "SELECT subject, bucket_id, used FROM gate.requests(%s, %s)", [from_bucket, to_bucket]
+        )
+        return list(cursor.fetchall())
+
+
+def _call(sql: str, *values: object) -> object:
+    with db.cursor() as cursor:
+        cursor.execute(sql, values)
+        row = cursor.fetchone()
+    return row[0] if row else None

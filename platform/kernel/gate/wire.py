@@ -1,0 +1,160 @@
+"""The short way to PostgreSQL for hot statements: one prepared statement, one round trip.
+
+Django's cursor costs about as much as the statement itself (performance.md 3.1), so the gate talks
+to libpq through psycopg's own bindings: named prepared statements, autocommit, text results. Each
+serving thread holds one connection for life; it never carries a transaction or a tenant between
+calls, since every gate statement sets or clears the tenant itself.
+"""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import psycopg
+from django.conf import settings
+from psycopg import pq
+
+from kernel.errors import Unavailable
+
+STATEMENT_TIMEOUT_MS = 2_000
+LOCK_TIMEOUT_MS = 1_000
+Value = bytes | None
+Row = list[Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A named statement with libpq placeholders; ``binary`` lists the parameters sent as bytes."""
+
+    name: str
+    sql: str
+    parameters: int
+    binary: frozenset[int] = frozenset()
+    formats: tuple[int, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        formats = tuple(int(index in self.binary) for index in range(self.parameters))
+        object.__setattr__(self, "formats", formats)
+
+
+class StatementError(Exception):
+    """PostgreSQL refused the statement; ``sqlstate`` is its five-character code."""
+
+    def __init__(self, sqlstate: str, message: str) -> None:
+        super().__init__(f"{sqlstate}: {message}")
+        self.sqlstate = sqlstate
+
+
+class HotConnection:
+    """One autocommitting connection of the app role with prepared statements."""
+
+    def __init__(self, alias: str = "default") -> None:
+        self._alias = alias
+        self._connection: psycopg.Connection[tuple[object, ...]] | None = None
+        self._prepared: set[str] = set()
+        self.calls = 0
+
+    def rows(self, statement: Statement, values: Sequence[Value]) -> list[Row]:
+        """Run the statement and give its rows as raw text values.
+
+        Raises:
+            kernel.errors.Unavailable: no connection, a timeout, or the server is going down.
+            StatementError: any other refusal.
+        """
+        result = self._execute(statement, values)
+        width = range(result.nfields)
+        return [
+            [result.get_value(row, column) for column in width] for row in range(result.ntuples)
+        ]
+
+    def row(self, statement: Statement, values: Sequence[Value]) -> Row:
+        """Run a statement of exactly one row and give it."""
+        result = self._execute(statement, values)
+        get = result.get_value
+        return [get(0, column) for column in range(result.nfields)]
+
+    def close(self) -> None:
+        """Drop the connection; the next call opens another."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+        self._prepared.clear()
+
+    def _execute(self, statement: Statement, values: Sequence[Value]) -> pq.abc.PGresult:
+        self.calls += 1
+        fresh = self._connection is None
+        result = self._attempt(statement, values)
+        if result.status == pq.ExecStatus.FATAL_ERROR and not fresh and self._lost():
+            # The server closed an idle connection before this statement reached it.
+            self.close()
+            result = self._attempt(statement, values)
+        if result.status in (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK):
+            return result
+        raise self._failure(result)
+
+    def _attempt(self, statement: Statement, values: Sequence[Value]) -> pq.abc.PGresult:
+        pgconn = self._open().pgconn
+        if statement.name not in self._prepared:
+            prepared = pgconn.prepare(statement.name.encode(), statement.sql.encode())
+            if prepared.status != pq.ExecStatus.COMMAND_OK:
+                return prepared
+            self._prepared.add(statement.name)
+        return pgconn.exec_prepared(statement.name.encode(), values, statement.formats)
+
+    def _open(self) -> psycopg.Connection[tuple[object, ...]]:
+        if self._connection is None:
+            try:
+                self._connection = psycopg.connect(
+                    conninfo(self._alias),
+                    autocommit=True,
+                    options=f"-c statement_timeout={STATEMENT_TIMEOUT_MS}"
+                    f" -c lock_timeout={LOCK_TIMEOUT_MS}",
+                    application_name="innkeeper-gate",
+                )
+            except psycopg.OperationalError as error:
+                raise unavailable() from error
+        return self._connection
+
+    def _lost(self) -> bool:
+        connection = self._connection
+        return connection is not None and connection.pgconn.status == pq.ConnStatus.BAD
+
+    def _failure(self, result: pq.abc.PGresult) -> Exception:
+        sqlstate = (result.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()
+        message = (result.error_message or b"").decode(errors="replace").strip()
+        # A failed gate call restores the former tenant setting by its rollback: never reuse it.
+        self.close()
+        if sqlstate == "" or sqlstate[:2] in ("08", "53", "57") or sqlstate == "55P03":
+            return unavailable()
+        return StatementError(sqlstate, message)
+
+
+def unavailable() -> Unavailable:
+    """Make the error of a gate that cannot be reached: closed, never open."""
+    return Unavailable("The admission gate does not answer. Try again.", retry_after=1)
+
+
+def conninfo(alias: str) -> str:
+    """Write the libpq connection string of a Django database alias."""
+    database = settings.DATABASES[alias]
+    facts = {
+        "host": database.get("HOST"),
+        "port": database.get("PORT"),
+        "dbname": database["NAME"],
+        "user": database.get("USER"),
+        "password": database.get("PASSWORD"),
+    }
+    return psycopg.conninfo.make_conninfo("", **{k: v for k, v in facts.items() if v})
+
+
+class _PerThread(threading.local):
+    def __init__(self) -> None:
+        self.connection = HotConnection()
+
+
+_threads = _PerThread()
+
+
+def hot() -> HotConnection:
+    """Give this thread's connection."""
+    return _threads.connection

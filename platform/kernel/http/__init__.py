@@ -1,0 +1,1 @@
+"""HTTP: request context, problem documents, endpoints, pagination, rendering."""

@@ -1,0 +1,88 @@
+"""Hot endpoints: lean Django views that share declarations, errors, documents and tests with DRF.
+
+A hot endpoint declares ``access`` and documents its methods like any Endpoint, and is served by one
+class method without DRF's machinery, on the gate's own connection.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.views.decorators.csrf import csrf_exempt
+
+from kernel.authz import Principal
+from kernel.errors import DomainError, FieldError, Forbidden, Invalid, Unauthenticated
+from kernel.gate.wire import HotConnection, hot
+from kernel.http import problem
+from kernel.http.admittance import admit_request, facts_of_request
+from kernel.http.endpoint import Endpoint, tell_denied
+
+S = TypeVar("S")
+JSON = "application/json"
+
+
+class HotEndpoint(Endpoint):
+    """An Endpoint that is served by :meth:`serve`; its verb methods only document."""
+
+    @classmethod
+    def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponseBase]:
+        """Make the lean view, recognisable to the schema generator and the route walkers."""
+
+        def view(request: HttpRequest, **kwargs: str) -> HttpResponseBase:
+            try:
+                cls.access_of(request.method or "")
+                return cls.serve(request, **kwargs)
+            except DomainError as refused:
+                if isinstance(refused, Forbidden | Unauthenticated):
+                    tell_denied(refused)
+                return problem.response(refused)
+            except Exception as raised:
+                error = problem.translate(raised)
+                if error is None:
+                    raise
+                return problem.response(error)
+
+        view.cls = cls  # type: ignore[attr-defined]  # what DRF's own as_view sets
+        view.initkwargs = initkwargs  # type: ignore[attr-defined]
+        return csrf_exempt(view)
+
+    @classmethod
+    def serve(cls, request: HttpRequest, **kwargs: str) -> HttpResponseBase:
+        """Answer the request. Domain errors become problem documents."""
+        raise TypeError(f"{cls.__qualname__} does not serve")
+
+    @classmethod
+    def admit(cls, request: HttpRequest) -> tuple[Principal, HotConnection]:
+        """Let the gate decide on this thread's hot connection, which then has the tenant set.
+
+        Raises:
+            kernel.errors.DomainError: refused.
+        """
+        access = cls.access_of(request.method or "")
+        facts_of_request().secret = access.secret
+        connection = hot()
+        return admit_request(request, access, connection), connection
+
+
+def decode(decoder: msgspec.json.Decoder[S], body: bytes) -> S:
+    """Decode and validate a JSON body.
+
+    Raises:
+        kernel.errors.Invalid: no JSON, or a field breaks the type; the pointer names it.
+    """
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `$")
+        pointer = path.rstrip("`").replace(".", "/").replace("[", "/").replace("]", "")
+        raise Invalid(
+            "The input has faults; see errors.", errors=[FieldError(pointer, "invalid", message)]
+        ) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Invalid(f"The body is no JSON: {error}", code="malformed_body") from error
+
+
+def json_response(content: bytes, status: int = 200) -> HttpResponse:
+    """Answer with encoded JSON."""
+    return HttpResponse(content, JSON, status)
