@@ -1,0 +1,1 @@
+"""Latency of every URL route: enumeration, protocol, deterministic counts and verdicts."""

@@ -1,0 +1,139 @@
+"""The protocol of measuring: interleaved rounds with calibration samples between the requests.
+
+Each round is a shuffled pass over all cases, one request each, so that a noisy moment of the
+machine spreads over all of them instead of condemning one.
+"""
+
+from __future__ import annotations
+
+import gc
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from bench.budgets import PERCENTILES, Budget
+from bench.latency.calls import Answer, Application, Call, send
+from bench.machine import Calibration, Contamination, Watch
+from bench.statistics import Verdict, judge, percentile
+
+Prepare = Callable[[int], Call]
+
+
+class UnexpectedAnswerError(AssertionError):
+    """A case was answered with another status than it names: its latency means nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A case bound to its data: `prepare` makes the next valid request, outside the timing."""
+
+    name: str
+    budget: Budget
+    prepare: Prepare
+    status: int = 200
+
+
+@dataclass(slots=True)
+class Samples:
+    """Latencies of one case in milliseconds; the first request of the process is `cold`."""
+
+    probe: Probe
+    cold: float | None = None
+    ms: list[float] = field(default_factory=list)
+    contaminated: list[Contamination] = field(default_factory=list)
+    largest_body: int = 0
+
+    def clean(self) -> list[float]:
+        """The samples that neither the scheduler nor another guest disturbed."""
+        return [
+            value
+            for value, found in zip(self.ms, self.contaminated, strict=True)
+            if not found.foreign
+        ]
+
+    def line(self) -> str:
+        """One line of a report: raw and clean percentiles."""
+        clean = self.clean()
+        shown = " ".join(
+            f"{name} {percentile(self.ms, int(name[1:]) / 100):.2f}"
+            + (f" ({percentile(clean, int(name[1:]) / 100):.2f})" if clean else "")
+            for name in PERCENTILES
+        )
+        cold = f", cold {self.cold:.1f}" if self.cold is not None else ""
+        return f"{self.probe.name}: {shown} ms, n {len(self.ms)}, clean {len(clean)}{cold}"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The verdict on one percentile of one case."""
+
+    name: str
+    percentile: str
+    limit: float
+    found: float
+    verdict: Verdict
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name}: {self.percentile} {self.found:.2f} ms "
+            f"against {self.limit:g} ms: {self.verdict}"
+        )
+
+
+def measure(
+    application: Application,
+    probes: Sequence[Probe],
+    *,
+    rounds: int,
+    warm_up: int,
+    calibrate: Callable[[], float],
+    seed: int = 1,
+) -> tuple[dict[str, Samples], Calibration]:
+    """Warm every case up, then run the rounds.
+
+    Raises:
+        UnexpectedAnswerError: a case was answered with another status than it names.
+    """
+    results = {probe.name: Samples(probe) for probe in probes}
+    number = 0
+    for _ in range(warm_up):
+        for probe in probes:
+            answer = _ask(application, probe, number)
+            samples = results[probe.name]
+            samples.cold = answer.ms if samples.cold is None else samples.cold
+            number += 1
+    gc.collect()
+    rng, order, calibration = random.Random(seed), list(probes), []  # noqa: S311 - order only
+    for _ in range(rounds):
+        rng.shuffle(order)
+        for probe in order:
+            calibration.append(calibrate())
+            samples = results[probe.name]
+            with Watch() as watch:
+                answer = _ask(application, probe, number)
+            number += 1
+            samples.ms.append(answer.ms)
+            samples.contaminated.append(watch.result)
+            samples.largest_body = max(samples.largest_body, len(answer.body))
+    return results, Calibration(calibration)
+
+
+def _ask(application: Application, probe: Probe, number: int) -> Answer:
+    answer = send(application, probe.prepare(number))
+    if answer.status != probe.status:
+        raise UnexpectedAnswerError(
+            f"{probe.name}: status {answer.status} instead of {probe.status}: {answer.body[:400]!r}"
+        )
+    return answer
+
+
+def findings(samples: Samples, names: Sequence[str] = PERCENTILES) -> list[Finding]:
+    """The verdict on each of the percentiles for which the case's budget sets a gate."""
+    found = []
+    for name in names:
+        limit = samples.probe.budget.limit(name)
+        if limit is not None:
+            value = percentile(samples.ms, int(name[1:]) / 100)
+            verdict = judge(samples.ms, name, limit)
+            found.append(Finding(samples.probe.name, name, limit, value, verdict))
+    return found

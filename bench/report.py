@@ -1,0 +1,201 @@
+"""A run's report: JSON with every figure, Markdown for people."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.claims import Claim
+from bench.ladder import Ladder, Measurement
+from bench.load.open_loop import Result
+from bench.machine import Fingerprint
+from bench.statistics import Verdict, percentile
+
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+@dataclass(slots=True)
+class Report:
+    """Everything a run found."""
+
+    commit: str
+    started: str
+    command: str
+    machine: Fingerprint
+    calibration_ms: float
+    fdatasync_ms: float
+    objection: str | None = None
+    ladder: Ladder | None = None
+    open_loop: Result | None = None
+    open_loop_rate: float = 0.0
+    exactness: dict[str, Any] = field(default_factory=dict)
+    claims: list[Claim] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def verdict(self) -> Verdict:
+        """FAIL if any claim failed, else INCONCLUSIVE if any is, else PASS."""
+        verdicts = {claim.verdict for claim in self.claims}
+        for worst in (Verdict.FAIL, Verdict.INCONCLUSIVE):
+            if worst in verdicts:
+                return worst
+        return Verdict.PASS
+
+    def write(self, folder: Path = RESULTS) -> tuple[Path, Path]:
+        """Write both files and give their paths; `latest.md` is the same text under a fixed name."""
+        folder.mkdir(parents=True, exist_ok=True)
+        name = self.started.replace(":", "").replace("-", "")
+        machine, human = folder / f"{name}.json", folder / f"{name}.md"
+        machine.write_text(json.dumps(self.as_json(), indent=1), encoding="utf-8")
+        text = markdown(self)
+        human.write_text(text, encoding="utf-8")
+        (folder / "latest.md").write_text(text, encoding="utf-8")
+        return machine, human
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data; open-loop latencies as percentiles and every ladder round as measured."""
+        found = {
+            name: getattr(self, name)
+            for name in ("commit", "started", "command", "calibration_ms", "fdatasync_ms",
+                         "objection", "exactness", "seconds", "open_loop_rate")
+        }  # fmt: skip
+        found["machine"] = asdict(self.machine) | {"id": self.machine.id}
+        found["verdict"] = self.verdict()
+        found["claims"] = [asdict(claim) for claim in self.claims]
+        if self.ladder is not None:
+            found["connections"] = self.ladder.connections
+            found["seconds_a_round"] = self.ladder.seconds
+            found["occupancy"] = asdict(self.ladder.occupancy)
+            found["ladder"] = [
+                _rung_json(m, self.ladder) for m in self.ladder.measurements.values()
+            ]
+        if self.open_loop is not None:
+            found["open_loop"] = _open_loop_json(self.open_loop)
+        return found
+
+
+def _rung_json(found: Measurement, ladder: Ladder) -> dict[str, Any]:
+    server_ms, database_ms = found.cpu_ms()
+    return {
+        "name": found.rung.name,
+        "items": found.rung.items,
+        "rate": asdict(found.interval()),
+        "p50": found.p("p50"),
+        "p95": found.p("p95"),
+        "p99": found.p("p99"),
+        "server_cpu_ms": server_ms,
+        "database_cpu_ms": database_ms,
+        "failed": found.refused(),
+        "ratios": {
+            name: asdict(found.ratio_to(other)) for name, other in ladder.measurements.items()
+        },
+        "rounds": [asdict(one) for one in found.rounds],
+    }
+
+
+def _open_loop_json(result: Result) -> dict[str, Any]:
+    streams = {
+        name: {
+            "planned": stream.planned,
+            "dropped": stream.dropped,
+            "broken": stream.broken,
+            "timed_out": stream.timed_out,
+            "statuses": stream.statuses,
+            "latency_ms": {
+                f"p{share:g}": percentile(stream.latencies, share / 100)
+                for share in (50, 90, 95, 99, 99.9, 100)
+                if stream.latencies
+            },
+        }
+        for name, stream in result.streams.items()
+    }
+    generator = {
+        "lag_p99_ms": result.lag_p99_ms,
+        "lag_histogram": result.lag_histogram,
+        "core_share": result.core_share,
+        "invalid": result.invalid,
+    }
+    return {"streams": streams, "generator": generator}
+
+
+def markdown(report: Report) -> str:
+    """The report for people."""
+    m = report.machine
+    lines = [
+        f"# Benchmark of {report.commit}, {report.started}",
+        "",
+        f"**{report.verdict()}**"
+        + (f": {report.objection}" if report.objection else "")
+        + f". `{report.command}`, {report.seconds:.0f} s, loopback, everything on.",
+        "",
+        f"Machine {m.id}: {m.cpus} × {m.cpu}, {m.memory_mb:,} MB, Linux {m.kernel}, "
+        f"Python {m.python}; calibration {report.calibration_ms:.3f} ms, "
+        f"fdatasync {report.fdatasync_ms:.3f} ms.",
+        "",
+    ]
+    if report.claims:
+        lines += ["| claim | found | verdict |", "|---|---|---|"]
+        lines += [_claim_row(claim) for claim in report.claims]
+        lines.append("")
+    if report.ladder is not None:
+        lines += _ladder_lines(report.ladder)
+    if report.open_loop is not None:
+        lines += _open_loop_lines(report.open_loop, report.open_loop_rate)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _claim_row(claim: Claim) -> str:
+    reason = f" ({claim.reason})" if claim.reason else ""
+    return f"| {claim.statement} | {claim.found} | **{claim.verdict}**{reason} |"
+
+
+def _ladder_lines(ladder: Ladder) -> list[str]:
+    found, used = ladder.measurements, ladder.occupancy
+    peer, floor = found.get("assembly"), found.get("django")
+    lines = [
+        f"Closed loop, {ladder.connections} kept-alive connections, rounds of "
+        f"{ladder.seconds:g} s in ABBA order; medians, rates with their 95 % interval. "
+        f"CPUs: ours {used.ours:.0%}, others {used.foreign:.0%}, steal {used.steal:.0%}.",
+        "",
+        "| rung | requests/s | p50 ms | p99 ms | CPU ms: server + PostgreSQL "
+        "| of bare Django | × assembly | failed |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for measurement in found.values():
+        rung, rate = measurement.rung, measurement.interval()
+        server_ms, database_ms = measurement.cpu_ms()
+        items = f" = {rate.estimate * rung.items:,.0f} events/s" if rung.items > 1 else ""
+        share = f"{measurement.ratio_to(floor).estimate:.0%}" if floor else ""
+        times = str(measurement.ratio_to(peer)) if peer else ""
+        lines.append(
+            f"| {rung.title} | {rate.estimate:,.0f} [{rate.low:,.0f}, {rate.high:,.0f}]{items} "
+            f"| {measurement.p('p50'):.2f} | {measurement.p('p99'):.2f} "
+            f"| {server_ms:.3f} + {database_ms:.3f} | {share} | {times} "
+            f"| {measurement.refused():,} |"
+        )
+    return [*lines, ""]
+
+
+def _open_loop_lines(result: Result, rate: float) -> list[str]:
+    lines = [
+        f"Open loop, Poisson arrivals, verify at {rate:,.0f}/s with /livez beside it; latency "
+        f"from the intended time. Generator: lag p99 {result.lag_p99_ms:.2f} ms, "
+        f"{result.core_share:.0%} of a core"
+        + (f", **invalid: {result.invalid}**." if result.invalid else "."),
+        "",
+        "| stream | requests | p50 ms | p95 ms | p99 ms | max ms | statuses | lost |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, stream in result.streams.items():
+        if not stream.latencies:
+            lines.append(f"| {name} | {stream.planned:,} | no answers | | | | | |")
+            continue
+        p50, p95, p99, top = (stream.percentile(share) for share in (0.5, 0.95, 0.99, 1.0))
+        lost = stream.dropped + stream.broken + stream.timed_out
+        statuses = ", ".join(f"{code}: {count:,}" for code, count in stream.statuses.items())
+        lines.append(
+            f"| {name} | {stream.planned:,} | {p50:.2f} | {p95:.2f} | {p99:.2f} | {top:.2f} "
+            f"| {statuses} | {lost} |"
+        )
+    return [*lines, ""]
