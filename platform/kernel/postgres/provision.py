@@ -95,8 +95,10 @@ class Provisioner:
             "GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {staff}",
             "ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA public "
             "GRANT USAGE, SELECT ON SEQUENCES TO {staff}",
-            # Functions are open to everybody by default; ours are granted one by one.
+            # Functions are open to everybody by default; the app's are granted one by one.
             "ALTER DEFAULT PRIVILEGES FOR ROLE {owner} REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC",
+            "ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA public "
+            "GRANT EXECUTE ON FUNCTIONS TO {staff}",
             "CREATE SCHEMA IF NOT EXISTS monitoring",
             "CREATE EXTENSION IF NOT EXISTS pg_stat_statements SCHEMA monitoring",
             "GRANT USAGE ON SCHEMA monitoring TO {staff}",
