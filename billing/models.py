@@ -2,7 +2,7 @@
 
 from billing.catalog.models import Feature, Plan, PlanFeature, PlanVersion, RevenueTier
 from billing.entitlements.models import Override
-from billing.subscriptions.models import Subscription
+from billing.subscriptions.models import Subject, Subscription
 
 __all__ = [
     "Feature",
@@ -11,5 +11,6 @@ __all__ = [
     "PlanFeature",
     "PlanVersion",
     "RevenueTier",
+    "Subject",
     "Subscription",
 ]

@@ -11,7 +11,8 @@ SUBSCRIPTION_PREFIX = "sub"
 class Subscription(TenantOwned):
     """One plan version held during [starts_at, ends_at); without an end, the current one.
 
-    A tenant has at most one current subscription; the times of its subscriptions never overlap.
+    A tenant has at most one current subscription; the times of its subscriptions never overlap: an
+    exclusion constraint of the table (migration 0002) says so.
     Rows are closed, never changed or deleted: they are the history that invoices are rated by.
     """
 
