@@ -1,5 +1,9 @@
-"""Routes of the accounts app, below /api/v1/."""
+"""Routes of the accounts app, below ``/api/v1/``."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from accounts.api.verify import VerifyKey
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("keys/verify", VerifyKey.as_view(), name="keys-verify"),
+]

@@ -1,1 +1,1 @@
-
+"""The composition root: environment, settings, routes, ports."""

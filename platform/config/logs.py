@@ -1,4 +1,4 @@
-"""Logging: one JSON line an event on standard error, through structlog; the standard library joins."""
+"""Logging: one JSON line an event on standard error; the standard library's records join."""
 
 import logging
 import sys

@@ -11,10 +11,11 @@ from kernel.gate import keys, peppers
 from kernel.gate.limits import Counts, Limit, standing
 from kernel.gate.wire import HotConnection, Row, Statement, Value
 
-_ADMIT_ARGUMENTS = "$1, $2::bytea[], $3, $4::uuid, $5::inet, $6, $7::bigint"
 ADMIT = Statement(
-    "gate_admit", f"SELECT * FROM gate.admit({_ADMIT_ARGUMENTS})", parameters=7
-)  # fmt: skip
+    "gate_admit",
+    "SELECT * FROM gate.admit($1, $2::bytea[], $3, $4::uuid, $5::inet, $6, $7::bigint)",
+    parameters=7,
+)
 VERIFY = Statement(
     "gate_verify",
     "SELECT * FROM gate.verify($1, $2::bytea[], $3::inet, $4, $5, $6::bytea[], $7::inet,"

@@ -16,8 +16,10 @@ _ID_LENGTH = 12
 _SECRET_LENGTH = 43
 _CHECKSUM_LENGTH = 6
 KEY_EXPRESSION = r"ik[pt]_(live|test)_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}"
-_KEY = re.compile(rf"(?P<prefix>ik[pt]_(?:live|test))_(?P<id>[0-9A-Za-z]{{{_ID_LENGTH}}})_"
-                  rf"(?P<secret>[0-9A-Za-z]{{{_SECRET_LENGTH}}})(?P<sum>[0-9A-Za-z]{{6}})")  # fmt: skip
+_KEY = re.compile(
+    rf"(?P<prefix>ik[pt]_(?:live|test))_(?P<id>[0-9A-Za-z]{{{_ID_LENGTH}}})_"
+    rf"(?P<secret>[0-9A-Za-z]{{{_SECRET_LENGTH}}})(?P<sum>[0-9A-Za-z]{{{_CHECKSUM_LENGTH}}})"
+)
 TENANT, PLATFORM = "ikt", "ikp"
 
 

@@ -1,7 +1,7 @@
 """Whose address a request comes from."""
 
 import ipaddress
-from functools import cache
+from functools import cache, lru_cache
 
 from django.conf import settings
 
@@ -23,17 +23,19 @@ def client_ip(remote: str, forwarded: str) -> str | None:
     """
     networks = trusted()
     if not networks or not forwarded or not _within(remote, networks):
-        return _clean(remote)
+        return address(remote)
     for hop in reversed(forwarded.split(",")):
-        address = hop.strip()
-        if _clean(address) is None:
-            return _clean(remote)
-        if not _within(address, networks):
-            return address
-    return _clean(remote)
+        claimed = hop.strip()
+        if address(claimed) is None:
+            return address(remote)
+        if not _within(claimed, networks):
+            return claimed
+    return address(remote)
 
 
-def _clean(text: str) -> str | None:
+@lru_cache(maxsize=4096)
+def address(text: str) -> str | None:
+    """Give an address in its canonical form; None for anything else."""
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
@@ -42,7 +44,7 @@ def _clean(text: str) -> str | None:
 
 def _within(text: str, networks: tuple[Network, ...]) -> bool:
     try:
-        address = ipaddress.ip_address(text)
+        place = ipaddress.ip_address(text)
     except ValueError:
         return False
-    return any(address in network for network in networks)
+    return any(place in network for network in networks)

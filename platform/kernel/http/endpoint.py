@@ -131,8 +131,13 @@ class Endpoint(APIView):
             raise
 
     def _run(
-        self, handler: Callable[..., Response], method: str, principal: Principal, *args: Any, **kwargs: Any
-    ) -> HttpResponseBase:  # fmt: skip
+        self,
+        handler: Callable[..., Response],
+        method: str,
+        principal: Principal,
+        *args: Any,
+        **kwargs: Any,
+    ) -> HttpResponseBase:
         facts = facts_of_request()
         started = time.perf_counter_ns()
         try:

@@ -1,4 +1,4 @@
-"""JSON in and out with orjson: datetimes as RFC 3339 UTC, Decimals as strings, no floats by accident."""
+"""JSON in and out with orjson: datetimes as RFC 3339 UTC, Decimals as strings."""
 
 from collections.abc import Mapping
 from decimal import Decimal
