@@ -1,7 +1,7 @@
 """Gathers the entries of a transaction and writes them as its last statement, in one INSERT."""
 
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Final
 from uuid import UUID
 
@@ -11,23 +11,17 @@ from audit.services.entry import Entry
 from kernel import db
 from kernel.tenancy import tenant_context, tenant_or_none
 
-# Arrays keep the statement's text the same for any number of rows.
+# Rows of VALUES, not arrays: the driver writes thirteen one-element arrays four times slower.
 _INSERT_EVENTS: Final = """
 INSERT INTO audit_event (id, tenant_id, stream, occurred_at, action, actor_type, actor_id,
                          on_behalf_of, target_type, target_id, outcome, request_id, leaf)
-SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::smallint[], %s::timestamptz[], %s::text[], %s::text[],
-                     %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bytea[])
-"""
+VALUES """
+_EVENT: Final = "(%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s)"
 _INSERT_OPENINGS: Final = """
-WITH openings AS (
-  INSERT INTO audit_pii (event_id, subject_id, tenant_id, doc)
-  SELECT * FROM unnest(%s::uuid[], %s::text[], %s::uuid[], %s::jsonb[])
-)
+WITH openings AS (INSERT INTO audit_pii (event_id, subject_id, tenant_id, doc) VALUES {})
 """
-_INSERT_BLOBS: Final = """
-INSERT INTO audit_blob (event_id, tenant_id, body)
-SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::bytea[])
-"""
+_OPENING: Final = "(%s,%s,%s,%s)"
+_INSERT_BLOB: Final = "INSERT INTO audit_blob (event_id, tenant_id, body) VALUES (%s, %s, %s)"
 
 
 class EntryBuffer:
@@ -60,23 +54,23 @@ def _tenant(entry: Entry) -> UUID:
 
 
 def _insert(entries: Sequence[Entry]) -> None:
-    statement, parameters = "", []
+    statement = ""
+    parameters: list[object] = []
     openings = [
         (entry.id, subject, entry.tenant_id, orjson.dumps(document).decode())
         for entry in entries
         for subject, document in entry.openings.items()
     ]
     if openings:
-        statement = _INSERT_OPENINGS
-        parameters += _columns(openings)
-    rows = [_row(entry) for entry in entries]
+        statement = _INSERT_OPENINGS.format(",".join([_OPENING] * len(openings)))
+        parameters += chain.from_iterable(openings)
+    statement += _INSERT_EVENTS + ",".join([_EVENT] * len(entries))
+    parameters += chain.from_iterable(_row(entry) for entry in entries)
     with db.cursor() as cursor:
-        cursor.execute(statement + _INSERT_EVENTS, [*parameters, *_columns(rows)])
-        blobs = [
-            (entry.id, entry.tenant_id, entry.blob) for entry in entries if entry.blob is not None
-        ]
-        if blobs:
-            cursor.execute(_INSERT_BLOBS, _columns(blobs))
+        cursor.execute(statement, parameters)
+        for entry in entries:
+            if entry.blob is not None:
+                cursor.execute(_INSERT_BLOB, [entry.id, entry.tenant_id, entry.blob])
 
 
 def _row(entry: Entry) -> tuple[object, ...]:
@@ -95,7 +89,3 @@ def _row(entry: Entry) -> tuple[object, ...]:
         entry.request_id,
         entry.leaf,
     )
-
-
-def _columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
-    return [list(column) for column in zip(*rows, strict=True)]
