@@ -1,4 +1,5 @@
-"""What a run is to show, each claim with its limit from docs/budgets.toml and one of three verdicts."""
+"""What a run is to show, each claim with its limit from docs/budgets.toml and one of three
+verdicts."""
 
 from __future__ import annotations
 
@@ -50,6 +51,7 @@ def percentile_below(
     statement: str,
     samples: Sequence[float],
     percentile_name: str,
+    *,
     limit: float,
     invalid: str | None = None,
 ) -> Claim:

@@ -43,7 +43,8 @@ class Report:
         return Verdict.PASS
 
     def write(self, folder: Path = RESULTS) -> tuple[Path, Path]:
-        """Write both files and give their paths; `latest.md` is the same text under a fixed name."""
+        """Write both files and give their paths; `latest.md` is the same text under a fixed
+        name."""
         folder.mkdir(parents=True, exist_ok=True)
         name = self.started.replace(":", "").replace("-", "")
         machine, human = folder / f"{name}.json", folder / f"{name}.md"

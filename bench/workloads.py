@@ -1,4 +1,5 @@
-"""What is sent to each system: the same question to ours and to the assembly, and our other hot routes."""
+"""What is sent to each system: the same question to ours and to the assembly, and our other hot
+routes."""
 
 from __future__ import annotations
 
@@ -56,8 +57,7 @@ def ingest_batch(guests: list[Guest]) -> tuple[Request, ...]:
     """A hundred usage events a request, of ten subjects, for each tenant in turn."""
     events = [_event(index) for index in range(BATCH)]
     return tuple(
-        json_request("POST", EVENTS, guest.key, events, Content_Type=BATCH_TYPE)
-        for guest in guests
+        json_request("POST", EVENTS, guest.key, events, Content_Type=BATCH_TYPE) for guest in guests
     )
 
 

@@ -1,4 +1,5 @@
-"""The usual assembly of packages: its own environment, its own database, gunicorn as people run it."""
+"""The usual assembly of packages: its own environment, its own database, gunicorn as people run
+it."""
 
 from __future__ import annotations
 

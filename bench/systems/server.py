@@ -92,7 +92,8 @@ def wait_until_up(
         if _status(port, path) < 500:
             return
         time.sleep(0.1)
-    raise StartError(f"{process.args} does not answer.\n{log.read_text(errors='replace')[-3000:]}")
+    words = log.read_text(errors="replace")[-3000:]
+    raise StartError(f"Port {port} does not answer GET {path}.\n{words}")
 
 
 def _status(port: int, path: str) -> int:
