@@ -20,7 +20,7 @@ from kernel.postgres.errors import (
 )
 from kernel.postgres.layout import PORT, Layout
 from kernel.postgres.lock import exclusively
-from kernel.postgres.process import Postmaster
+from kernel.postgres.process import Postmaster, clear_stale_locks
 from kernel.postgres.provider import Provider
 from kernel.postgres.targets import ConnectionTarget, Role
 
@@ -187,8 +187,7 @@ class Cluster:
         main = configuration.write(
             self.layout, major, application_account(), throwaway=self.throwaway
         )
-        if (stale := Postmaster.read(self.layout.data)) is not None:
-            stale.clear_if_stale()
+        clear_stale_locks(self.layout.data, self.layout.socket)
         command: list[str | Path] = [provider.bin / "postgres", "-D", self.layout.data]
         command.append(f"--config-file={main}")
         deadline = time.monotonic() + seconds
@@ -197,7 +196,8 @@ class Cluster:
             try:
                 self._wait_until_ready(self._child, deadline - time.monotonic())
             except StartError:
-                if "shared memory" not in self._startup_words() or time.monotonic() > deadline:
+                words = self._words_of(self._child.pid)
+                if "shared memory" not in words or time.monotonic() > deadline:
                     raise
                 time.sleep(_POLL * 10)
             else:
@@ -228,18 +228,20 @@ class Cluster:
                 "was started for another user. Start as that user or choose another INNKEEPER_HOME."
             ) from error
         if child is not None and child.poll() is not None:
-            words = self._startup_words()
+            words = self._words_of(child.pid)
             raise StartError(f"PostgreSQL ended with status {child.returncode}:\n{words}")
         if time.monotonic() > deadline:
             raise StartError(f"PostgreSQL is not ready: {error}\nSee {self.layout.log}.")
 
-    def _startup_words(self) -> str:
-        try:
-            early = self.layout.startup_log.read_text(errors="replace")[-2000:]
-            newest = max(self.layout.log.glob("*.log"), key=lambda path: path.stat().st_mtime)
-            return early + newest.read_text(errors="replace")[-2000:]
-        except (OSError, ValueError):
-            return f"(no words; see {self.layout.log})"
+    def _words_of(self, pid: int) -> str:
+        """Give what one attempt to start said, in the early log and in the rotated one."""
+        texts = [path.read_text(errors="replace") for path in self._logs()]
+        lines = [line for text in texts for line in text.splitlines() if f"[{pid}]" in line]
+        return "\n".join(lines[-20:]) or f"(no words; see {self.layout.log})"
+
+    def _logs(self) -> list[Path]:
+        rotated = sorted(self.layout.log.glob("*.log"), key=lambda path: path.stat().st_mtime)
+        return [self.layout.startup_log, *rotated[-1:]]
 
     def _ask(self, statement: str) -> str:
         with psycopg.connect(self.bootstrap.dsn(), connect_timeout=5, autocommit=True) as link:

@@ -49,14 +49,6 @@ class Postmaster:
         except OSError:
             return False
 
-    def clear_if_stale(self) -> None:
-        """Remove the file of a dead server whose number another program has taken since.
-
-        PostgreSQL itself copes with a dead number, but refuses to start beside a living one.
-        """
-        if not self.alive():
-            (self.data / "postmaster.pid").unlink(missing_ok=True)
-
     def stop(self, *, seconds: float) -> bool:
         """End the server with SIGINT (its fast shutdown) and wait; never SIGKILL.
 
@@ -82,3 +74,19 @@ def _reap(pid: int) -> None:
         os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:
         return
+
+
+def clear_stale_locks(data: Path, socket: Path) -> None:
+    """Remove the lock files of a dead server whose number still, or again, belongs to a process.
+
+    PostgreSQL itself copes with a free number, but refuses to start beside a living one: another
+    program that took the number since, or a killed server that nobody has collected yet. The
+    caller holds the launcher's lock, so no living server of ours can come up meanwhile.
+    """
+    for lock in (data / "postmaster.pid", *socket.glob(".s.PGSQL.*.lock")):
+        try:
+            pid = int(lock.read_text().splitlines()[0])
+        except (OSError, ValueError, IndexError):
+            continue
+        if not Postmaster(pid, data).alive():
+            lock.unlink(missing_ok=True)

@@ -1,7 +1,6 @@
 """``manage.py postgres``: the embedded server by hand."""
 
 import os
-from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -28,7 +27,7 @@ class Command(BaseCommand):
         """Declare the action and psql's role."""
         parser.add_argument("action", choices=["start", "stop", "status", "psql"])
         parser.add_argument("--role", choices=sorted(_ROLES), default="app")
-        parser.add_argument("rest", nargs="*", help="arguments for psql, after --")
+        parser.add_argument("-c", "--command", help="what psql runs, instead of reading its input")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Do what is asked.
@@ -38,7 +37,7 @@ class Command(BaseCommand):
         """
         try:
             if options["action"] == "psql":
-                self._psql(_ROLES[options["role"]], options["rest"])
+                self._psql(_ROLES[options["role"]], options["command"])
             else:
                 self._serve(options["action"])
         except PostgresError as error:
@@ -52,14 +51,16 @@ class Command(BaseCommand):
             self.stdout.write("Nothing to stop.")
         self.stdout.write(server.describe())
 
-    def _psql(self, role: Role, rest: list[str]) -> None:
+    def _psql(self, role: Role, command: str | None) -> None:
         """Become psql. A password travels in the environment, where ``ps`` does not show it."""
         target = targets()[role]
         program = Provider.find().bin / "psql"
         if target.password:
             os.environ["PGPASSWORD"] = target.password
-        arguments = [str(program), _without_password(target), *rest]
-        if not Path(program).exists():
+        arguments = [str(program), _without_password(target)]
+        if command is not None:
+            arguments += ["-c", command]
+        if not program.exists():
             raise PostgresError(f"{program} does not exist.")
         os.execv(program, arguments)  # noqa: S606 - becoming psql is the purpose
 
