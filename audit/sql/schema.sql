@@ -88,9 +88,10 @@ CREATE TABLE audit_checkpoint (
   PRIMARY KEY (log_id, size)
 );
 
--- The heads log: which state of which log each of its entries fixes.
+-- The heads log: entry `leaf_index` of it fixes that log `log_id` had `size` entries under `root`.
 CREATE TABLE audit_heads_entry (
-  leaf_index bigint PRIMARY KEY CHECK (leaf_index >= 0),
+  id         uuid PRIMARY KEY,
+  leaf_index bigint NOT NULL UNIQUE CHECK (leaf_index >= 0),
   log_id     uuid NOT NULL,
   tenant_id  uuid NOT NULL,
   size       bigint NOT NULL,

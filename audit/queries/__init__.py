@@ -1,0 +1,1 @@
+"""What is read from the log: entries, logs and their tiles, proofs."""
