@@ -57,7 +57,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
 }
 # Requests a day for each plan. The top plan is finite because SimpleRateThrottle knows no "unlimited".
-PLAN_RATES = {"basic": "1000/day", "professional": "10000/day", "enterprise": "1000000/day"}
+PLAN_RATES = {"trial": "100/day", "basic": "1000/day", "professional": "10000/day", "enterprise": "1000000/day"}
 
 WAFFLE_FLAG_MODEL = "assembly.Flag"
 # Whether each usage row gets its audit entry; the bench measures both.

@@ -1,0 +1,187 @@
+"""The legs of a run beside the ladder: latency at half the capacity, and counts that must be
+exact."""
+
+from __future__ import annotations
+
+from bench import budgets, workloads
+from bench.claims import Claim, at_least, below, exactly, percentile_below
+from bench.ladder import Ladder, Say
+from bench.load import counted, open_loop
+from bench.load.open_loop import Plan, Stream
+from bench.load.wire import Request, json_request
+from bench.options import Options
+from bench.report import Report
+from bench.statistics import bootstrap, ratio
+from bench.systems.lineup import Systems
+from bench.systems.server import HOST
+
+LIVE_PROBES_PER_SECOND = 50.0
+UNMEASURED_RATE = 500.0  # of the open loop, when the ladder did not measure verify
+EXACT_CLIENTS, EXACT_PROCESSES = 64, 4
+LIMITED_PLAN, PLAN_REQUESTS = "professional", 10_000
+ASSEMBLY_PLAN, ASSEMBLY_LIMIT = "trial", 100
+
+
+def run(options: Options, systems: Systems, report: Report, say: Say) -> None:
+    """Run the legs that the options name."""
+    if "open" in options.parts and systems.ours is not None:
+        rate = UNMEASURED_RATE
+        if report.ladder is not None and "verify" in report.ladder.measurements:
+            rate = report.ladder.measurements["verify"].interval().estimate / 2
+        say(f"open loop: verify at {rate:,.0f}/s, /livez at {LIVE_PROBES_PER_SECOND:g}/s")
+        report.open_loop_rate = rate
+        report.open_loop = _open(options, systems, rate)
+    if "exact" in options.parts and systems.ours is not None:
+        say(f"exactness: {options.exact_requests:,} requests on a plan of {PLAN_REQUESTS:,}")
+        report.exactness = _exact(options, systems)
+
+
+def _open(options: Options, systems: Systems, rate: float) -> open_loop.Result:
+    assert systems.ours is not None
+    streams = (
+        Stream("verify", rate, workloads.verify(systems.ours.platform_key, systems.guests)),
+        Stream("livez", LIVE_PROBES_PER_SECOND, workloads.live()),
+    )
+    return open_loop.run(
+        Plan(HOST, systems.ours.server.port, streams, options.open_seconds, connections=8)
+    )
+
+
+def _exact(options: Options, systems: Systems) -> dict[str, object]:
+    assert systems.ours is not None
+    ours = systems.ours
+    guest = ours.limited_guest(LIMITED_PLAN)
+    request = json_request("GET", "/api/v1/tenant", guest.key)
+    tally = _count(HOST, ours.server.port, request, options.exact_requests)
+    found: dict[str, object] = {
+        "sent": options.exact_requests,
+        "admitted": tally.statuses.get(200, 0),
+        "refused": tally.statuses.get(429, 0),
+        "unanswered": tally.unanswered,
+        "codes": tally.codes,
+        "counted": ours.counted_requests(guest),
+        "refusal_headers": tally.refusal,
+        "seconds": tally.seconds,
+    }
+    if "assembly" in systems.servers and systems.assembly is not None:
+        trial = workloads.assembly_verify(systems.assembly.seed(1, ASSEMBLY_PLAN))[0]
+        peer = _count(HOST, systems.servers["assembly"].port, trial, ASSEMBLY_LIMIT * 4)
+        found["assembly"] = {
+            "limit": ASSEMBLY_LIMIT,
+            "sent": ASSEMBLY_LIMIT * 4,
+            "admitted": peer.statuses.get(200, 0),
+            "refused": peer.statuses.get(429, 0),
+        }
+    return found
+
+
+def _count(host: str, port: int, request: Request, requests: int) -> counted.Tally:
+    return counted.run(
+        host, port, request, requests=requests, clients=EXACT_CLIENTS, processes=EXACT_PROCESSES
+    )
+
+
+def judge(report: Report, *, ours: bool) -> None:
+    """Write the claims of what was measured; wall-clock ones are doubted on a busy machine."""
+    timed: list[Claim] = []
+    if report.ladder is not None:
+        timed += _ladder_claims(report.ladder)
+    if report.open_loop is not None:
+        timed += _open_claims(report)
+    report.claims = [claim.doubted(report.objection) for claim in timed]
+    if ours and report.exactness:
+        report.claims += _exact_claims(report)
+
+
+def _ladder_claims(ladder: Ladder) -> list[Claim]:
+    found, claims = ladder.measurements, []
+    verify, peer = found.get("verify"), found.get("assembly")
+    if verify and peer:
+        limits = budgets.get("load.peer").extra
+        claims += [
+            at_least(
+                "peer_rate",
+                f"verify at least {limits['min_rate_ratio']:g} times the assembly's rate",
+                verify.ratio_to(peer),
+                limits["min_rate_ratio"],
+                " ×",
+            ),
+            below(
+                "peer_p99",
+                "verify at a lower p99 than the assembly",
+                ratio(
+                    [one.rate.p99 for one in verify.rounds], [one.rate.p99 for one in peer.rounds]
+                ),
+                limits["max_p99_ratio"],
+                " ×",
+            ),
+        ]
+    if batch := found.get("ingest100"):
+        limit = budgets.get("usage.ingest_rate").extra["goal_events_per_s"]
+        rates = bootstrap([rate * batch.rung.items for rate in batch.rates])
+        claims.append(
+            at_least(
+                "ingest_rate",
+                f"at least {limit:,} events/s, durable and deduplicated, in batches of 100",
+                rates,
+                limit,
+                " events/s",
+            )
+        )
+    failed = {name: one.refused() for name, one in found.items() if one.refused()}
+    claims.append(exactly("no_failures", "no request of the ladder failed", failed, {}))
+    return claims
+
+
+def _open_claims(report: Report) -> list[Claim]:
+    assert report.open_loop is not None
+    result, claims = report.open_loop, []
+    for name, budget in (("verify", "class.hot"), ("livez", "health.under_load")):
+        entry = budgets.get(budget)
+        # The aim of the hot class; the gate where an entry sets no aim of its own.
+        limit = entry.goal.get("p99", entry.gate["p99"])
+        stream = result.streams[name]
+        claims.append(
+            percentile_below(
+                f"open_{name}",
+                f"{name} p99 below {limit:g} ms at half of verify's capacity, open loop",
+                stream.latencies,
+                "p99",
+                limit=limit,
+                invalid=result.invalid,
+            )
+        )
+        lost = stream.dropped + stream.broken + stream.timed_out
+        refused = sum(count for status, count in stream.statuses.items() if status >= 400)
+        claims.append(
+            exactly(f"open_{name}_answers", f"every {name} request answered", lost + refused, 0)
+        )
+    return claims
+
+
+def _exact_claims(report: Report) -> list[Claim]:
+    found = report.exactness
+    sent = found["sent"]
+    numbers = (found["admitted"], found["refused"], found["unanswered"])
+    headers = found["refusal_headers"]
+    missing = [
+        name
+        for name in ("retry-after", "ratelimit", "ratelimit-policy", "x-ratelimit-remaining")
+        if name not in headers
+    ]
+    return [
+        exactly(
+            "exact_limit",
+            f"of {sent:,} requests from {EXACT_CLIENTS} clients on a plan of {PLAN_REQUESTS:,}: "
+            "admitted, refused, unanswered",
+            numbers,
+            (PLAN_REQUESTS, sent - PLAN_REQUESTS, 0),
+        ),
+        exactly("exact_headers", "a refusal carries every limit header; missing", missing, []),
+        exactly(
+            "exact_count",
+            "the tenant's usage record equals what was admitted",
+            found["counted"],
+            found["admitted"],
+        ),
+    ]

@@ -1,0 +1,36 @@
+"""What a run consists of, and for how long."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+FLOORS = {"raw": "raw", "django": "django_view", "drf": "drf_view"}
+OURS = ("health", "verify", "entitlement", "ingest", "ingest100")
+PEERS = ("assembly", "assembly_lean")
+LEGS = ("open", "exact")
+PARTS = (*FLOORS, *OURS, *PEERS, *LEGS)
+TITLES = {
+    "raw": "raw WSGI",
+    "django": "bare Django view",
+    "drf": "minimal DRF view",
+    "health": "GET /livez",
+    "verify": "POST /api/v1/keys/verify",
+    "entitlement": "GET …/entitlements/{feature}/value",
+    "ingest": "POST /api/v1/events, one event",
+    "ingest100": "POST /api/v1/events, batch of 100",
+    "assembly": "the usual assembly",
+    "assembly_lean": "the usual assembly, no audit entry",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to run and for how long; the defaults take under four minutes."""
+
+    parts: tuple[str, ...] = PARTS
+    rounds: int = 6
+    seconds: float = 2.0
+    connections: int = 8
+    open_seconds: float = 12.0
+    exact_requests: int = 12_000
+    command: str = "python -m bench"

@@ -1,0 +1,80 @@
+"""All systems of a run: started together, idle until it is their turn, stopped together."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench import workloads
+from bench.ladder import Rung, Say
+from bench.options import FLOORS, LEGS, OURS, PEERS, TITLES, Options
+from bench.systems import floors, innkeeper
+from bench.systems.assembly import Assembly
+from bench.systems.innkeeper import Guest, Innkeeper
+from bench.systems.server import Server
+
+TENANTS = 8
+
+
+@dataclass(slots=True)
+class Systems:
+    """What is running."""
+
+    servers: dict[str, Server] = field(default_factory=dict)
+    ours: Innkeeper | None = None
+    guests: list[Guest] = field(default_factory=list)
+    assembly: Assembly | None = None
+    rungs: list[Rung] = field(default_factory=list)
+
+    def roots(self) -> tuple[int, ...]:
+        """The process trees of everything that was started."""
+        ours = [self.ours.server] if self.ours else []
+        return tuple(root for server in [*self.servers.values(), *ours] for root in server.roots)
+
+
+def start(options: Options, folder: Path, stack: ExitStack, say: Say) -> Systems:
+    """Start what the options name, in the order of the rungs; the stack stops it all.
+
+    Raises:
+        StartError: a system does not come up.
+        RefusedError: our API refuses what the run needs.
+    """
+    systems = Systems()
+    for name in [part for part in options.parts if part in FLOORS]:
+        server = systems.servers[name] = floors.start(FLOORS[name], folder)
+        stack.callback(server.close)
+        systems.rungs.append(Rung(name, TITLES[name], server, workloads.constant()))
+    if {*OURS, *LEGS} & {*options.parts}:
+        say("starting Innkeeper")
+        _start_ours(options, systems, folder, stack)
+    if {*PEERS} & {*options.parts}:
+        say("starting the usual assembly")
+        _start_peers(options, systems, folder, stack)
+    return systems
+
+
+def _start_ours(options: Options, systems: Systems, folder: Path, stack: ExitStack) -> None:
+    ours = systems.ours = innkeeper.start(folder)
+    stack.callback(ours.server.close)
+    systems.guests = ours.guests(TENANTS, "enterprise", {"daily": None, "burst": None})
+    requests = {
+        "health": workloads.live(),
+        "verify": workloads.verify(ours.platform_key, systems.guests),
+        "entitlement": workloads.entitlement(systems.guests),
+        "ingest": workloads.ingest(systems.guests),
+        "ingest100": workloads.ingest_batch(systems.guests),
+    }
+    for name in [part for part in OURS if part in options.parts]:
+        items = innkeeper.BATCH if name == "ingest100" else 1
+        systems.rungs.append(Rung(name, TITLES[name], ours.server, requests[name], items))
+
+
+def _start_peers(options: Options, systems: Systems, folder: Path, stack: ExitStack) -> None:
+    assembly = systems.assembly = Assembly(folder)
+    stack.callback(assembly.close)
+    requests = workloads.assembly_verify(assembly.seed(TENANTS, "enterprise"))
+    for name in [part for part in PEERS if part in options.parts]:
+        server = systems.servers[name] = assembly.serve(name, audit=name == "assembly")
+        stack.callback(server.close)
+        systems.rungs.append(Rung(name, TITLES[name], server, requests))
