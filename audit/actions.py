@@ -19,4 +19,10 @@ DATA_READ: Final = Action(
 EVENTS_VIEWED: Final = Action(
     "audit.events.viewed", Severity.INFO, "{actor} read the audit log", help="A page was read."
 )
-ALL: Final = (ACCESS_DENIED, DATA_READ, EVENTS_VIEWED)
+EPOCH_OPENED: Final = Action(
+    "audit.epoch.opened",
+    Severity.CRITICAL,
+    "{target} continues a log that lost published entries",
+    help="After a restore the log could not go on; entry 0 of the new one holds the last checkpoint.",
+)
+ALL: Final = (ACCESS_DENIED, DATA_READ, EVENTS_VIEWED, EPOCH_OPENED)

@@ -91,14 +91,16 @@ def _copy_leaves(head: Head, first: int, entries: Sequence[Placed]) -> None:
         ) as copy,
     ):
         for index, entry in enumerate(entries, first):
-            copy.write_row((
-                head.log_id,
-                index,
-                head.tenant_id,
-                entry.event_id,
-                entry.recorded_at,
-                entry.leaf_hash,
-            ))
+            copy.write_row(
+                (
+                    head.log_id,
+                    index,
+                    head.tenant_id,
+                    entry.event_id,
+                    entry.recorded_at,
+                    entry.leaf_hash,
+                )
+            )
 
 
 def _copy_nodes(head: Head, roots: Sequence[TileRoot]) -> None:

@@ -35,6 +35,11 @@ class Sealer:
         self._leadership = Leadership(shard)
         self._advanced = 0.0
 
+    def lead(self) -> bool:
+        """Take the lead, or tell that another sealer has it."""
+        with db.use_alias("sealer"):
+            return self._leadership.take()
+
     def run_once(self) -> Pass:
         """Give every committed entry that is found its place; at most one batch.
 

@@ -36,7 +36,7 @@ def read(shard: int) -> State:
     """
     with db.cursor() as cursor:
         cursor.execute(_FACTS)
-        identifier, now_xid, now = cursor.fetchone()
+        identifier, now_xid, _ = cursor.fetchone()
         cursor.execute(
             "SELECT low::text, system_identifier, since FROM audit_sealer_state "
             "WHERE shard = %s FOR UPDATE",

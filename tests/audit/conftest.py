@@ -1,0 +1,42 @@
+"""Fixtures of the audit tests: a tenant of its own for every test, and actions to record."""
+
+from collections.abc import Iterator
+from uuid import UUID, uuid4
+
+import pytest
+
+from audit.registry import Action, Severity, registry
+from audit.sealing.sealer import Sealer
+from kernel.tenancy import tenant_context
+
+RENAMED = Action(
+    "sample.renamed",
+    Severity.NOTICE,
+    "{actor} renamed {target}",
+    personal=["email"],
+    secret=["pin"],
+)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _sample_actions() -> None:
+    if RENAMED.name not in registry:
+        registry.register(RENAMED)
+
+
+@pytest.fixture
+def tenant_id() -> Iterator[UUID]:
+    """A fresh tenant, entered: the log keeps plain ids and needs no tenant row."""
+    identifier = uuid4()
+    with tenant_context(identifier):
+        yield identifier
+
+
+@pytest.fixture
+def sealer() -> Iterator[Sealer]:
+    """The leading sealer of this test's database."""
+    made = Sealer()
+    try:
+        yield made
+    finally:
+        made.release()
