@@ -24,3 +24,11 @@ def innkeeper_home(environ: Mapping[str, str] = os.environ) -> Path:
         return source / ".innkeeper"
     data_home = environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
     return Path(data_home) / "innkeeper"
+
+
+def make_home(home: Path) -> None:
+    """Make the directory of all state: private, but passable where root lends the server a user."""
+    if not home.exists():
+        home.parent.mkdir(parents=True, exist_ok=True)
+        home.mkdir(exist_ok=True)
+        home.chmod(0o711 if os.geteuid() == 0 else 0o700)

@@ -1,0 +1,27 @@
+"""Bring schema and demo data up to date: ``python -m config.launcher.prepare [--demo FILE]``.
+
+A process of its own, so that the launcher stays free of Django and small. Both steps look first
+and change only what is missing.
+"""
+
+import argparse
+import os
+
+import django
+from django.core.management import call_command
+
+
+def main() -> None:
+    """Migrate as the owner, then seed the demo data if a file for it is named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--demo", help="seed demo data and write its keys to this file")
+    options = parser.parse_args()
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    django.setup()
+    call_command("migrate", verbosity=0, interactive=False)
+    if options.demo:
+        call_command("seed_demo", output=options.demo, verbosity=0)
+
+
+if __name__ == "__main__":
+    main()
