@@ -5,7 +5,6 @@ from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 import msgspec
-from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import extend_schema, inline_serializer
 from rest_framework import serializers
 
@@ -18,7 +17,7 @@ from kernel.gate.limits import Limit
 from kernel.gate.wire import hot
 from kernel.http.admittance import bearer, facts_of_request, refusal
 from kernel.http.client import address
-from kernel.http.hot import HotEndpoint, decode, json_response
+from kernel.http.hot import HotEndpoint, HotRequest, LeanResponse, decode, json_response
 
 PERMISSION = "keys:verify"
 Cost = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
@@ -77,10 +76,18 @@ _DOCUMENTED_LIMIT = inline_serializer(
     },
     many=True,
 )
-_CODES = (
-    "VALID NOT_FOUND DISABLED EXPIRED TENANT_SUSPENDED FORBIDDEN INSUFFICIENT_PERMISSIONS"
-    " FEATURE_NOT_IN_PLAN RATE_LIMITED USAGE_EXCEEDED"
-).split()
+_CODES = [
+    "VALID",
+    "NOT_FOUND",
+    "DISABLED",
+    "EXPIRED",
+    "TENANT_SUSPENDED",
+    "FORBIDDEN",
+    "INSUFFICIENT_PERMISSIONS",
+    "FEATURE_NOT_IN_PLAN",
+    "RATE_LIMITED",
+    "USAGE_EXCEEDED",
+]
 
 
 class VerifyKey(HotEndpoint):
@@ -143,7 +150,7 @@ class VerifyKey(HotEndpoint):
         """Document the method; :meth:`serve` answers it."""
 
     @classmethod
-    def serve(cls, request: HttpRequest, **kwargs: str) -> HttpResponse:
+    def serve(cls, request: HotRequest, **kwargs: str) -> LeanResponse:
         """Answer: 200 with the outcome.
 
         Raises:

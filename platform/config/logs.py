@@ -41,3 +41,5 @@ def configure(level: str, *, stream: str = "stderr") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(threshold, logging.WARNING))
+    # Refusals have their canonical line; Django's would add the path.
+    logging.getLogger("django.request").setLevel(logging.ERROR)

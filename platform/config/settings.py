@@ -44,7 +44,7 @@ INSTALLED_APPS = [
     "accounts",
     "billing",
     "webhooks",
-    "config",
+    "config.apps.ConfigConfig",
 ]
 
 # The API path runs one middleware; staff pages get the session's inside config.staff.
@@ -98,7 +98,7 @@ STATIC_ROOT = BASE_DIR / "staticfiles"
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
-    "DEFAULT_PERMISSION_CLASSES": ["kernel.http.endpoint.DenyAll"],
+    "DEFAULT_PERMISSION_CLASSES": ["kernel.http.deny.DenyAll"],
     "DEFAULT_RENDERER_CLASSES": ["kernel.http.render.OrjsonRenderer"],
     "DEFAULT_PARSER_CLASSES": ["kernel.http.render.OrjsonParser"],
     "DEFAULT_SCHEMA_CLASS": "kernel.http.schema.EndpointSchema",

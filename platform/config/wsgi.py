@@ -4,10 +4,13 @@ import gc
 import os
 
 from django.core.wsgi import get_wsgi_application
+from django.utils.module_loading import import_string
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-application = get_wsgi_application()
+_django = get_wsgi_application()
+# By name: endpoints can be imported only after Django has loaded the apps.
+application = import_string("config.lane.mount")(_django)
 
 # What start-up made lives for ever: keep the collector from walking it in requests.
 gc.collect()

@@ -30,6 +30,7 @@ class _Pending(threading.local):
 
     def __init__(self) -> None:
         self.callbacks: dict[str, dict[Callable[[], None], None]] = {}
+        self.touched = False
 
 
 _pending = _Pending()
@@ -52,7 +53,15 @@ def use_alias(name: str) -> Iterator[None]:
 
 def connection() -> BaseDatabaseWrapper:
     """Give Django's connection of the current alias and thread."""
+    _pending.touched = True
     return connections[alias()]
+
+
+def touched() -> bool:
+    """Tell whether this thread has used one of Django's connections since the last question."""
+    was = _pending.touched
+    _pending.touched = False
+    return was
 
 
 def cursor() -> CursorWrapper:
@@ -68,7 +77,7 @@ def atomic() -> Iterator[None]:
     nested block leaves the transaction unusable. Callbacks of :func:`before_commit` run last.
     """
     name = alias()
-    outermost = not connections[name].in_atomic_block
+    outermost = not connection().in_atomic_block
     if outermost:
         _pending.callbacks[name] = {}
     try:
@@ -140,10 +149,12 @@ class RoleRouter:
 
     def db_for_read(self, model: type[Any], **hints: Any) -> str:
         """Read as the current role."""
+        _pending.touched = True
         return alias()
 
     def db_for_write(self, model: type[Any], **hints: Any) -> str:
         """Write as the current role."""
+        _pending.touched = True
         return alias()
 
     def allow_relation(self, first: Any, second: Any, **hints: Any) -> bool:

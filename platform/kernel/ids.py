@@ -13,6 +13,7 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _VALUES = {character: value for value, character in enumerate(_ALPHABET)}
 _LENGTH = 26
 _MAX = 2**128
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 
 
 class InvalidIdError(ValueError):
@@ -30,8 +31,8 @@ def new_id() -> uuid.UUID:
 def encode(prefix: str, value: uuid.UUID) -> str:
     """Show ``value`` as ``<prefix>_<26 characters>``."""
     number = value.int
-    characters = [_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5)]
-    return f"{prefix}_{''.join(characters)}"
+    pairs = [_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)]
+    return f"{prefix}_{''.join(pairs)}"
 
 
 def decode(prefix: str, text: str) -> uuid.UUID:

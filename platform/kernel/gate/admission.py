@@ -201,6 +201,7 @@ def _int(value: Value) -> int | None:
     return None if value is None else int(value)
 
 
+@lru_cache(maxsize=16_384)
 def _uuid(value: Value) -> UUID | None:
     return None if value is None else UUID(value.decode())
 

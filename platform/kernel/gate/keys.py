@@ -15,6 +15,7 @@ _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _ID_LENGTH = 12
 _SECRET_LENGTH = 43
 _CHECKSUM_LENGTH = 6
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 KEY_EXPRESSION = r"ik[pt]_(live|test)_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}"
 _KEY = re.compile(
     rf"(?P<prefix>ik[pt]_(?:live|test))_(?P<id>[0-9A-Za-z]{{{_ID_LENGTH}}})_"
@@ -44,7 +45,9 @@ def mint(kind: str, *, test: bool = False) -> MintedKey:
 
 def checksum(body: str) -> str:
     """Write the CRC32 of ``body`` as six Base62 characters."""
-    return _base62(zlib.crc32(body.encode()), _CHECKSUM_LENGTH)
+    rest, low = divmod(zlib.crc32(body.encode()), 62 * 62)
+    high, middle = divmod(rest, 62 * 62)
+    return _PAIRS[high] + _PAIRS[middle] + _PAIRS[low]
 
 
 def parse(text: str) -> tuple[str, str] | None:

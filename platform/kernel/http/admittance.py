@@ -1,9 +1,8 @@
 """From a request's headers to a principal: the HTTP side of the gate, one for all endpoints."""
 
 import time
+from typing import Any, Protocol
 from uuid import UUID
-
-from django.http import HttpRequest
 
 from kernel import ids
 from kernel.authz import ANONYMOUS, Access, Principal, PrincipalKind, Scope, set_principal
@@ -23,12 +22,19 @@ from kernel.gate.limits import Limit
 from kernel.gate.wire import HotConnection
 from kernel.http.context import RequestContext, current
 
+
+class Headed(Protocol):
+    """A request, as far as the gate reads it."""
+
+    META: dict[str, Any]
+
+
 TENANT_PREFIX = "ten"
 _SLEEPER = "python-openmeter/"  # sleeps through any Retry-After, uncapped: docs/adr/0005
 _LONGEST_SLEEP_S = 5
 
 
-def bearer(request: HttpRequest) -> str:
+def bearer(request: Headed) -> str:
     """Read the API key from the Authorization header.
 
     Raises:
@@ -43,9 +49,7 @@ def bearer(request: HttpRequest) -> str:
     return credential.strip()
 
 
-def admit_request(
-    request: HttpRequest, access: Access, connection: HotConnection | None
-) -> Principal:
+def admit_request(request: Headed, access: Access, connection: HotConnection | None) -> Principal:
     """Let the gate decide about a request; note the caller in the request's facts.
 
     ``connection`` None asks on Django's connection of the current alias.
@@ -88,7 +92,7 @@ def facts_of_request() -> RequestContext:
     return facts
 
 
-def named_tenant(request: HttpRequest, access: Access) -> UUID | None:
+def named_tenant(request: Headed, access: Access) -> UUID | None:
     """Read the tenant that a platform key acts for.
 
     Raises:
@@ -131,9 +135,7 @@ def remember(facts: RequestContext, principal: Principal, admission: Admission) 
         facts.rate_headers = limits.headers(list(admission.limits))
 
 
-def refusal(  # noqa: PLR0911 - one line a code
-    code: str, found: object, facts: RequestContext, permission: str | None
-) -> DomainError:
+def refusal(code: str, found: object, facts: RequestContext, permission: str | None) -> DomainError:
     """Name the error of a refusal by the gate about the caller itself."""
     match code:
         case "NOT_FOUND":

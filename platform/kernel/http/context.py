@@ -1,6 +1,5 @@
 """The running request: its ids, timings and facts, for logs, headers, audit and usage."""
 
-import os
 import re
 import time
 from contextvars import ContextVar
@@ -78,25 +77,28 @@ class RequestContext:
         """Note that the named stage began at ``started_ns`` (perf_counter) and has ended now."""
         self.stages[name] = self.stages.get(name, 0.0) + (time.perf_counter_ns() - started_ns) / 1e6
 
-    def continue_trace(self, traceparent: str) -> None:
-        """Take part in the caller's trace (W3C Trace Context, level 1), or begin one."""
+    def continue_trace(self, traceparent: str, random: str) -> None:
+        """Take part in the caller's trace (W3C Trace Context, level 1), or begin one.
+
+        ``random`` holds 48 fresh hexadecimal digits at least, from its 25th on.
+        """
         match = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
         if match and match[1] != _NO_TRACE and match[2] != _NO_SPAN:
             self.trace_id, self.parent_span, self.flags = match.groups()
         else:
-            self.trace_id = os.urandom(16).hex()
-        self.span_id = os.urandom(8).hex()
+            self.trace_id = random[24:56]
+        self.span_id = random[56:72]
 
     def traceparent(self) -> str:
         """Write the header that carries this request's span onward."""
         return f"00-{self.trace_id}-{self.span_id}-{self.flags}"
 
 
-def request_id_from(header: str | None) -> str:
-    """Take the caller's request id where it is well formed, else make one."""
+def request_id_from(header: str | None, random: str) -> str:
+    """Take the caller's request id where it is well formed, else make one of 96 random bits."""
     if header and _REQUEST_ID.fullmatch(header):
         return header
-    return "req_" + os.urandom(12).hex()
+    return "req_" + random[:24]
 
 
 _current: ContextVar[RequestContext | None] = ContextVar("innkeeper_request", default=None)

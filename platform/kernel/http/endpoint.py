@@ -6,7 +6,6 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, ClassVar
 
 from django.http import HttpRequest, HttpResponseBase
-from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -23,14 +22,6 @@ _SAFE = frozenset({"GET", "HEAD"})
 
 class UndeclaredAccessError(TypeError):
     """An endpoint answers a method without saying who may call it: it does not start."""
-
-
-class DenyAll(BasePermission):
-    """What a DRF view gets that is no Endpoint: nobody."""
-
-    def has_permission(self, request: Request, view: APIView) -> bool:
-        """Refuse."""
-        return False
 
 
 class Endpoint(APIView):
@@ -81,6 +72,7 @@ class Endpoint(APIView):
         self.args, self.kwargs = args, kwargs
         self.request = self.initialize_request(request, *args, **kwargs)
         self.headers = self.default_response_headers
+        self.format_kwarg = None
         answer: HttpResponseBase
         try:
             answer = self._answer(request, *args, **kwargs)

@@ -122,7 +122,7 @@ def exception_handler(raised: Exception, _: Mapping[str, Any]) -> Response | Non
     return answer
 
 
-def translate(raised: BaseException) -> DomainError | None:  # noqa: PLR0911 - one line a kind
+def translate(raised: BaseException) -> DomainError | None:
     """Name the domain error that a framework's exception means; None for anything unexpected."""
     if isinstance(raised, DomainError):
         return raised
@@ -236,6 +236,13 @@ def page_not_found(request: HttpRequest, exception: Exception | None = None) -> 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Answer 500 for a fault of the program: the detail stands in the log under the request id."""
+    return response(InternalError("Something failed on our side; the request id finds it."))
+
+
+def fault(route: str) -> HttpResponse:
+    """Log the exception being handled, and answer 500 for it: for code outside Django's handler."""
+    running = context.current()
+    _log.exception("request.failed", route=route, request_id=running.request_id if running else "")
     return response(InternalError("Something failed on our side; the request id finds it."))
 
 

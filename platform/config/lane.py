@@ -1,0 +1,14 @@
+"""Which routes the fast lane serves: hot endpoints with a fixed path."""
+
+from accounts.api.verify import VerifyKey
+from kernel.http.hot import HotEndpoint
+from kernel.http.lane import Application, FastLane
+
+ROUTES: dict[str, type[HotEndpoint]] = {
+    "api/v1/keys/verify": VerifyKey,
+}
+
+
+def mount(inner: Application) -> FastLane:
+    """Put the lane before Django's handler."""
+    return FastLane(inner, ROUTES)

@@ -1,0 +1,100 @@
+"""The fast lane: hot endpoints served straight from WSGI, past Django's handler.
+
+Django's handler, resolver, signals and response cost more than the gate's whole decision (measured:
+docs/adr/0006). Routes with a fixed path may be mounted here as well; they stay mounted in the URL
+configuration, which documents and tests them, and both ways call the same code.
+"""
+
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import Any
+
+from django.conf import settings
+from django.db import close_old_connections
+from django.http import QueryDict
+
+from kernel import db
+from kernel.errors import TooLarge
+from kernel.http import context, problem
+from kernel.http.exchange import Answer, Exchange
+from kernel.http.hot import HotEndpoint
+
+StartResponse = Callable[..., Any]
+Environ = dict[str, Any]
+Application = Callable[[Environ, StartResponse], Iterable[bytes]]
+_REASONS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+
+
+class LaneRequest:
+    """As much of Django's HttpRequest as hot endpoints use."""
+
+    __slots__ = ("META", "_body", "method", "path_info")
+
+    def __init__(self, environ: Environ) -> None:
+        self.META = environ
+        self.method: str = environ["REQUEST_METHOD"]
+        self.path_info: str = environ["PATH_INFO"]
+        self._body: bytes | None = None
+
+    @property
+    def body(self) -> bytes:
+        """Read the body once, up to the deployment's limit.
+
+        Raises:
+            kernel.errors.TooLarge: it is longer.
+        """
+        if self._body is None:
+            largest = settings.INNKEEPER_MAX_BODY_BYTES
+            length = self.META.get("CONTENT_LENGTH") or ""
+            if length.isdigit() and int(length) > largest:
+                raise TooLarge(f"A request body has {largest} bytes at most.")
+            wanted = int(length) if length.isdigit() else largest + 1
+            self._body = self.META["wsgi.input"].read(wanted)
+            if len(self._body) > largest:
+                raise TooLarge(f"A request body has {largest} bytes at most.")
+        return self._body
+
+    @property
+    def GET(self) -> QueryDict:  # noqa: N802 - Django's name
+        """Parse the query string."""
+        return QueryDict(self.META.get("QUERY_STRING", ""))
+
+    @property
+    def content_type(self) -> str:
+        """Give the media type without parameters."""
+        text: str = self.META.get("CONTENT_TYPE", "")
+        return text.partition(";")[0].strip().lower()
+
+
+class FastLane:
+    """A WSGI application that serves some routes itself and hands on all others."""
+
+    def __init__(self, inner: Application, routes: dict[str, type[HotEndpoint]]) -> None:
+        self._inner = inner
+        self._routes = {f"/{path}": (path, endpoint) for path, endpoint in routes.items()}
+        self._exchange = Exchange()
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request."""
+        found = self._routes.get(environ["PATH_INFO"])
+        if found is None:
+            return self._inner(environ, start_response)
+        route, endpoint = found
+        request = LaneRequest(environ)
+        facts = self._exchange.begin(environ, request.method, request.path_info)
+        facts.route = route
+        try:
+            answer = self._answer(endpoint, request)
+            self._exchange.finish(facts, environ.get("HTTP_ACCEPT_ENCODING", ""), answer)
+        finally:
+            context.leave()
+            if db.touched():
+                close_old_connections()
+        start_response(_REASONS[answer.status_code], list(answer.headers.items()))
+        return [answer.content]
+
+    def _answer(self, endpoint: type[HotEndpoint], request: LaneRequest) -> Answer:
+        try:
+            return endpoint.answer(request)
+        except Exception:  # noqa: BLE001 - the HTTP boundary, as in Django's own handler
+            return problem.fault(request.path_info)
