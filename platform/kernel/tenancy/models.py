@@ -39,11 +39,11 @@ class TenantManager(models.Manager[M]):
         return fence(TenantQuerySet(self.model, using=self._db))
 
 
-def fence(rows: TenantQuerySet[M]) -> TenantQuerySet[M]:
-    """Limit a queryset to the tenant of the context."""
+def fence(rows: TenantQuerySet[M], column: str = "tenant_id") -> TenantQuerySet[M]:
+    """Limit a queryset to the tenant of the context, which ``column`` holds."""
     if isinstance(context.scope(), context.AllTenants):
         return rows
-    return rows.filter(tenant_id=context.current_tenant())
+    return rows.filter(**{column: context.current_tenant()})
 
 
 def claim(row: models.Model) -> None:
