@@ -115,7 +115,7 @@ def climb(
 
 def _visit(rung: Rung, seconds: float, connections: int, label: str) -> Round:
     server, run_id = rung.server, f"{rung.name}-{os.getpid():x}-{label}"
-    work_before = processes.cpu_seconds(server.process.pid)
+    work_before = server.own_cpu_seconds()
     database_before = processes.cpu_seconds(*server.database_roots)
     rate = closed_loop.run(
         server.url, rung.requests, connections=connections, seconds=seconds, run_id=run_id
@@ -123,6 +123,6 @@ def _visit(rung: Rung, seconds: float, connections: int, label: str) -> Round:
     per_request = 1000 / max(rate.requests, 1)
     return Round(
         rate,
-        (processes.cpu_seconds(server.process.pid) - work_before) * per_request,
+        (server.own_cpu_seconds() - work_before) * per_request,
         (processes.cpu_seconds(*server.database_roots) - database_before) * per_request,
     )

@@ -50,10 +50,14 @@ def tree(root: int) -> list[int]:
     return found
 
 
-def cpu_seconds(*roots: int) -> float:
-    """User and system seconds of the trees, children that ended and were waited for included."""
+def cpu_seconds(*roots: int, without: tuple[int, ...] = ()) -> float:
+    """User and system seconds of the trees, children that ended and were waited for included.
+
+    Trees `without` are left out: a database that the server started is counted apart.
+    """
     total = 0
-    for pid in {pid for root in roots for pid in tree(root)}:
+    apart = {pid for root in without for pid in tree(root)}
+    for pid in {pid for root in roots for pid in tree(root)} - apart:
         fields = _stat_fields(pid)
         if fields is not None:
             total += sum(int(value) for value in fields[11:15])

@@ -15,6 +15,7 @@ from bench import processes
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
+STOP_SECONDS = 40.0
 # As `make run` serves: one worker for each core, two blocking threads each.
 GRANIAN = (
     "--interface", "wsgi", "--http", "1", "--no-ws", "--workers", str(processes.CPUS),
@@ -46,9 +47,13 @@ class Server:
         """All process trees of the system."""
         return (self.process.pid, *self.database_roots)
 
+    def own_cpu_seconds(self) -> float:
+        """CPU seconds of the system without its database."""
+        return processes.cpu_seconds(self.process.pid, without=self.database_roots)
+
     def close(self) -> None:
         """Stop everything that was started for it."""
-        processes.stop(self.process)
+        processes.stop(self.process, wait=STOP_SECONDS)
         for close in reversed(self.closing):
             close()
 
