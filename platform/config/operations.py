@@ -1,9 +1,60 @@
 """Routes of operation and documentation."""
 
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
 from django.urls import path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
+from config import problems
+from kernel.http.routes import public
+
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline';"
+    " img-src 'self' data:; connect-src 'self'; font-src 'self'; frame-ancestors 'none'"
+)
+
+
+def page(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Let an HTML page load its own scripts and styles, and nobody else's."""
+
+    @wraps(view)
+    def with_policy(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        response = view(request, *args, **kwargs)
+        response.headers["Content-Security-Policy"] = PAGE_POLICY
+        return response
+
+    return with_policy
+
+
+def root(request: HttpRequest) -> HttpResponse:
+    """Say what this is and where things are."""
+    base = settings.INNKEEPER_PUBLIC_URL
+    return JsonResponse(
+        {
+            "name": "Innkeeper",
+            "documentation": f"{base}/api/docs",
+            "schema": f"{base}/api/schema",
+            "health": f"{base}/health",
+        }
+    )
+
+
+def problem(request: HttpRequest, code: str) -> HttpResponse:
+    """Explain a problem code to a person: what ``type`` of a problem document resolves to."""
+    found = problems.PAGES.get(code)
+    if found is None:
+        raise Http404
+    return render(request, "problem.html", {"code": code, "problem": found})
+
+
 urlpatterns = [
-    path("api/schema", SpectacularAPIView.as_view(), name="schema"),
-    path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("", public(root), name="root"),
+    path("problems/<slug:code>", public(page(problem)), name="problem"),
+    path("api/schema", public(SpectacularAPIView.as_view()), name="schema"),
+    path("api/docs", public(page(SpectacularSwaggerView.as_view(url_name="schema"))), name="docs"),
 ]

@@ -50,6 +50,7 @@ INSTALLED_APPS = [
 # The API path runs one middleware; staff pages get the session's inside config.staff.
 MIDDLEWARE = [
     "kernel.http.middleware.RequestMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
     "config.staff.StaffPages",
 ]
 
@@ -95,6 +96,8 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
 
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
+WHITENOISE_USE_FINDERS = True  # no collectstatic step: a clone serves its pages as it is
+WHITENOISE_AUTOREFRESH = False
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],

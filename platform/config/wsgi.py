@@ -3,12 +3,17 @@
 import gc
 import os
 
+from django.core import checks
 from django.core.wsgi import get_wsgi_application
 from django.utils.module_loading import import_string
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 _django = get_wsgi_application()
+# An undeclared route does not start: kernel.E001, kernel.E002.
+if faults := checks.run_checks(tags=[checks.Tags.urls]):
+    raise SystemExit("\n".join(str(fault) for fault in faults))
+
 # By name: endpoints can be imported only after Django has loaded the apps.
 application = import_string("config.lane.mount")(_django)
 

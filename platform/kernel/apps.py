@@ -1,6 +1,10 @@
 """The kernel as a Django app."""
 
+from typing import Any
+
 from django.apps import AppConfig
+from django.core import checks
+from django.utils.module_loading import import_string
 
 from kernel.tenancy.context import connect_signals
 
@@ -13,3 +17,10 @@ class KernelConfig(AppConfig):
     def ready(self) -> None:
         """Clear the tenant at every connection checkout."""
         connect_signals()
+        # By name: views can be imported only after all apps are loaded.
+        checks.register(_check_routes, checks.Tags.urls)
+
+
+def _check_routes(**facts: Any) -> list[checks.CheckMessage]:
+    found: list[checks.CheckMessage] = import_string("kernel.http.routes.check_routes")(**facts)
+    return found

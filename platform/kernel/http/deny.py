@@ -1,4 +1,4 @@
-"""What a DRF view gets that is no Endpoint. Apart, because DRF imports it while loading its views."""
+"""What a DRF view gets that is no Endpoint. Apart, since DRF imports it while loading its views."""
 
 from typing import Any
 

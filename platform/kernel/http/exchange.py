@@ -1,4 +1,4 @@
-"""What every exchange has around its answer: ids and trace before; headers, gzip, log and hooks after.
+"""What every exchange has around its answer: ids before; headers, gzip, log and hooks after.
 
 One implementation for both ways into the system: Django's middleware and the fast lane.
 """

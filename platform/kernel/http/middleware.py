@@ -46,7 +46,7 @@ class RequestMiddleware:
             # Django reads no body without a Content-Length: read it here, with a cap.
             body = meta["wsgi.input"].read(self._largest + 1)
             meta["CONTENT_LENGTH"] = str(len(body))
-            request._stream = io.BytesIO(body)  # noqa: SLF001 - Django has no public door for it
+            request._stream = io.BytesIO(body)
             return len(body) <= self._largest
         length = meta.get("CONTENT_LENGTH") or "0"
         return not length.isdigit() or int(length) <= self._largest
