@@ -2,10 +2,27 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.database import SessionDatabase, open_lazily
+
+# Folders whose tests measure time or load the machine: they never run beside others.
+SERIAL_FOLDERS = {"latency", "e2e"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the suite's own marker."""
+    config.addinivalue_line("markers", "serial: measures or loads the machine; runs alone")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of the serial folders into the serial lane."""
+    here = Path(__file__).parent
+    for item in items:
+        if SERIAL_FOLDERS & set(item.path.relative_to(here).parts):
+            item.add_marker("serial")
 
 
 @pytest.fixture(scope="session", autouse=True)
