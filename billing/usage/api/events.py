@@ -1,0 +1,152 @@
+"""Events: reporting them (the hot door) and listing them."""
+
+import threading
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, Final
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from billing.usage import permissions
+from billing.usage.api import parameters
+from billing.usage.api.reach import reach
+from billing.usage.api.shapes import EventSerializer, IngestedSerializer
+from billing.usage.cloudevents import decode
+from billing.usage.queries import customers
+from billing.usage.queries.events import Listed, Search, search
+from billing.usage.services.ingest import ingest
+from kernel.authz import Access, PrincipalKind, Scope
+from kernel.gate.wire import HotConnection
+from kernel.http.hot import HotEndpoint, HotRequest, LeanResponse, json_response
+from kernel.http.render import dumps
+
+MOST_LISTED: Final = 100
+_HEADER: Final = "HTTP_CE_"
+_RECENT: Final = timedelta(hours=72)
+
+
+class _PerThread(threading.local):
+    """The operator's reports go through staff's role: they may concern any tenant."""
+
+    def __init__(self) -> None:
+        self.staff = HotConnection("staff")
+
+
+_threads = _PerThread()
+
+
+class Events(HotEndpoint):
+    """Usage events."""
+
+    access: ClassVar = {
+        "GET": Access(permissions.EVENTS_READ.name, Scope.ANY_TENANT),
+        "POST": Access(permissions.EVENTS_WRITE.name, Scope.ANY_TENANT),
+    }
+
+    @classmethod
+    def serve(cls, request: HotRequest, **kwargs: str) -> LeanResponse:
+        """Take a report, or list what was reported."""
+        principal, connection = cls.admit(request)
+        if request.method != "POST":
+            return cls.listing(request)
+        meta = request.META
+        events = decode(request.body, meta.get("CONTENT_TYPE", ""), _attributes(meta))
+        by_operator = principal.kind is not PrincipalKind.TENANT_KEY
+        ingest(
+            events,
+            tenant_id=principal.tenant_id,
+            by_operator=by_operator,
+            key_id=principal.id,
+            connection=_threads.staff if by_operator else connection,
+        )
+        return LeanResponse(status=204, content_type=None)
+
+    @classmethod
+    def listing(cls, request: HotRequest) -> LeanResponse:
+        """Answer GET."""
+        query = request.GET
+        with reach():
+            wanted = Search(
+                limit=parameters.number(query, "limit", MOST_LISTED, MOST_LISTED),
+                start=parameters.time(query, "from") or datetime.now(UTC) - _RECENT,
+                end=parameters.time(query, "to"),
+                ingested_start=parameters.time(query, "ingestedAtFrom"),
+                ingested_end=parameters.time(query, "ingestedAtTo"),
+                id=query.get("id"),
+                subject=query.get("subject"),
+                tenants=[customers.find(text) for text in query.getlist("customerId")],
+            )
+            return json_response(dumps([shown(event) for event in search(wanted)]))
+
+    @extend_schema(
+        request={
+            "application/cloudevents+json": EventSerializer,
+            "application/cloudevents-batch+json": EventSerializer(many=True),
+            "application/json": EventSerializer,
+        },
+        responses={204: None},
+    )
+    def post(self, request: Request) -> Response:
+        """Report usage: one CloudEvent, a batch, or binary mode (`ce-` headers).
+
+        204 means committed: counted once, in every meter, quota and list that is read from now on,
+        however often the same (source, id) is sent. A batch is taken whole or not at all; repeats
+        in it are no error. Events of unknown types are kept. A missing or malformed value is kept,
+        listed with its `validationError`, and not counted. Up to 10,000 events a request.
+        """
+        raise TypeError("served by Events.serve")
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("id", str, description="Part of an id."),
+            OpenApiParameter("subject", str, description="Part of a subject."),
+            OpenApiParameter("customerId", str, many=True),
+            OpenApiParameter("from", datetime, description="Default: 72 hours ago."),
+            OpenApiParameter("to", datetime),
+            OpenApiParameter("ingestedAtFrom", datetime),
+            OpenApiParameter("ingestedAtTo", datetime),
+            OpenApiParameter("limit", int, description="1 to 100, default 100."),
+        ],
+        responses=IngestedSerializer(many=True),
+    )
+    def get(self, request: Request) -> Response:
+        """List events, newest first, with the reason of those that do not count."""
+        raise TypeError("served by Events.serve")
+
+
+def _attributes(meta: Mapping[str, Any]) -> dict[str, str]:
+    """Collect the CloudEvents attributes of binary mode from the request's headers."""
+    if "HTTP_CE_ID" not in meta and "HTTP_CE_SPECVERSION" not in meta:
+        return {}
+    return {
+        name.removeprefix(_HEADER).lower(): value
+        for name, value in meta.items()
+        if name.startswith(_HEADER)
+    }
+
+
+def shown(event: Listed) -> dict[str, Any]:
+    """Render a listed event."""
+    sent: dict[str, Any] = {
+        "id": event.id,
+        "source": event.source,
+        "specversion": "1.0",
+        "type": event.type,
+        "subject": event.subject,
+        "time": event.time,
+        "data": event.data,
+    }
+    if event.dataschema is not None:
+        sent["dataschema"] = event.dataschema
+    body: dict[str, Any] = {
+        "event": sent,
+        "ingestedAt": event.ingested_at,
+        "storedAt": event.ingested_at,
+    }
+    if event.tenant_id is not None:
+        body["customerId"] = customers.public_id(event.tenant_id)
+    if event.fault is not None:
+        body["validationError"] = event.fault
+    return body

@@ -1,0 +1,16 @@
+"""Routes of usage, below /api/v1/."""
+
+from django.urls import URLPattern, path
+
+from billing.usage.api.events import Events
+from billing.usage.api.figures import GroupValues, Query, Subjects
+from billing.usage.api.meters import Meters, OneMeter
+
+urlpatterns: list[URLPattern] = [
+    path("events", Events.as_view()),
+    path("meters", Meters.as_view()),
+    path("meters/<str:id_or_slug>", OneMeter.as_view()),
+    path("meters/<str:id_or_slug>/query", Query.as_view()),
+    path("meters/<str:id_or_slug>/subjects", Subjects.as_view()),
+    path("meters/<str:id_or_slug>/group-by/<path:key>/values", GroupValues.as_view()),
+]

@@ -1,0 +1,1 @@
+"""Reads of usage, one module a noun."""

@@ -1,0 +1,93 @@
+"""Listing events: newest first, with the reason of those that do not count."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from kernel import db
+from kernel.tenancy import tenant_or_none
+
+# Faults are told by today's meters: an event is explained anew when a meter is made or mended.
+_SELECT: Final = """
+SELECT event.id, event.source, event.type, event.subject, event.time, event.data,
+       event.dataschema, event.tenant_id, event.ingested_at,
+       CASE WHEN event.time > event.ingested_at + interval '5 minutes'
+         THEN 'invalid event: time is in the future'
+         ELSE (SELECT billing_usage_fault(meter.aggregation, meter.value_property, event.data,
+                                          event.data #> meter.value_path)
+               FROM billing_meter AS meter
+               WHERE meter.event_type = event.type AND meter.deleted_at IS NULL
+                 AND (meter.scope = '00000000-0000-0000-0000-000000000000'
+                      OR meter.scope = event.tenant_id)
+                 AND meter.aggregation <> 'COUNT' AND meter.origin = 'events'
+                 AND billing_usage_fault(meter.aggregation, meter.value_property, event.data,
+                                         event.data #> meter.value_path) IS NOT NULL
+               ORDER BY meter.created_at LIMIT 1) END AS fault
+FROM billing_usage_event AS event WHERE true
+"""
+_ORDER: Final = " ORDER BY event.time DESC, event.seq DESC LIMIT %(limit)s"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """What to list. Times are half open; ``id`` and ``subject`` match any part, in any case."""
+
+    limit: int
+    start: datetime | None = None
+    end: datetime | None = None
+    ingested_start: datetime | None = None
+    ingested_end: datetime | None = None
+    id: str | None = None
+    subject: str | None = None
+    tenants: Sequence[UUID] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One event as it was sent, whose it is, and why it does not count (None if it does)."""
+
+    id: str
+    source: str
+    type: str
+    subject: str
+    time: datetime
+    data: dict[str, Any] | None
+    dataschema: str | None
+    tenant_id: UUID | None
+    ingested_at: datetime
+    fault: str | None
+
+
+def search(wanted: Search) -> list[Listed]:
+    """List events, newest first."""
+    parameters: dict[str, Any] = {"limit": wanted.limit}
+    conditions = [_SELECT]
+    tenant = tenant_or_none()
+    tenants = list(wanted.tenants) or ([] if tenant is None else [tenant])
+    for column, operator, name, value in (
+        ("event.time", ">=", "start", wanted.start),
+        ("event.time", "<", "end", wanted.end),
+        ("event.ingested_at", ">=", "ingested_start", wanted.ingested_start),
+        ("event.ingested_at", "<", "ingested_end", wanted.ingested_end),
+        ("event.id", "ILIKE", "id", _part(wanted.id)),
+        ("event.subject", "ILIKE", "subject", _part(wanted.subject)),
+    ):
+        if value is not None:
+            conditions.append(f"AND {column} {operator} %({name})s")
+            parameters[name] = value
+    if tenants:
+        conditions.append("AND event.tenant_id = ANY (%(tenants)s)")
+        parameters["tenants"] = tenants
+    with db.cursor() as cursor:
+        cursor.execute(" ".join([*conditions, _ORDER]), parameters)
+        return [Listed(*row) for row in cursor.fetchall()]
+
+
+def _part(text: str | None) -> str | None:
+    """Make a pattern that finds the text anywhere, its wildcards taken literally."""
+    if not text:
+        return None
+    escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{escaped}%"

@@ -1,0 +1,58 @@
+"""Finding meters."""
+
+from typing import Final
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from billing.usage.models import OPERATOR, Meter
+from kernel import ids
+from kernel.errors import NotFound
+from kernel.tenancy import tenant_or_none
+
+_PREFIX: Final = "mtr"
+ORDERS: Final = {
+    "key": "slug",
+    "name": "name",
+    "aggregation": "aggregation",
+    "createdAt": "created_at",
+    "updatedAt": "updated_at",
+}
+
+
+def public_id(meter_id: UUID) -> str:
+    """Show an id as the OpenMeter contract does: a ULID, the same 128 bits in upper case."""
+    return ids.encode(_PREFIX, meter_id).removeprefix(f"{_PREFIX}_").upper()
+
+
+def get(id_or_slug: str) -> Meter:
+    """Find a meter by its id or, among those not deleted, by its slug.
+
+    Raises:
+        kernel.errors.NotFound: none that the context may see.
+    """
+    try:
+        found = _seen().filter(id=ids.decode(_PREFIX, f"{_PREFIX}_{id_or_slug.lower()}")).first()
+    except ids.InvalidIdError:
+        found = None
+    if found is None:
+        found = _seen().filter(slug=id_or_slug, deleted_at=None).first()
+    if found is None:
+        raise NotFound("There is no such meter.", code="meter_not_found")
+    return found
+
+
+def listed(
+    *, order_by: str, descending: bool, include_deleted: bool, page: int, page_size: int
+) -> list[Meter]:
+    """List one page of the visible meters; pages count from 1."""
+    rows = _seen() if include_deleted else _seen().filter(deleted_at=None)
+    sign = "-" if descending else ""
+    start = (page - 1) * page_size
+    return list(rows.order_by(f"{sign}{ORDERS[order_by]}", f"{sign}id")[start : start + page_size])
+
+
+def _seen() -> QuerySet[Meter]:
+    """Give the meters of the context: a tenant's own and the operator's, or the operator's."""
+    rows = Meter.objects.all()
+    return rows if tenant_or_none() is not None else rows.filter(scope=OPERATOR)

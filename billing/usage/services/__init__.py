@@ -1,0 +1,1 @@
+"""Writes of usage, one module a noun."""

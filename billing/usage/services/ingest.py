@@ -1,0 +1,146 @@
+"""Taking events: exactly once, in one statement, with their roll-ups, in the caller's transaction.
+
+What is accepted is in the ledger and in every roll-up when the statement's transaction commits;
+a repeat of (source, id) within the same scope changes nothing and is no error.
+"""
+
+import json
+from decimal import Decimal
+from typing import Final
+from uuid import UUID
+
+from django.db.utils import DataError
+
+from billing.usage.cloudevents import Event, invalid
+from billing.usage.literals import array
+from billing.usage.models import OPERATOR
+from kernel import db
+from kernel.errors import FieldError
+from kernel.gate.wire import HotConnection, Statement, StatementError
+from kernel.ids import InvalidIdError, decode
+
+_INGEST: Final = Statement(
+    "usage_ingest",
+    "SELECT billing_usage_ingest($1::uuid, $2::uuid, $3::uuid, $4::text[], $5::text[], $6::text[],"
+    " $7::text[], $8::timestamptz[], $9::jsonb[], $10::text[], $11::uuid[])",
+    parameters=11,
+)
+_NO_DATA: Final = "null"
+LARGEST_EXPONENT: Final = 131_072
+SMALLEST_SCALE: Final = 16_383
+"""Digits before and after the point that PostgreSQL's numeric holds."""
+TENANT_PREFIX: Final = "ten"
+_DATA_EXCEPTION: Final = "22"
+
+
+def ingest(
+    events: list[Event],
+    *,
+    tenant_id: UUID | None,
+    by_operator: bool = False,
+    key_id: UUID | None = None,
+    connection: HotConnection | None = None,
+) -> int:
+    """Write events to the ledger and count them; return how many were new.
+
+    Args:
+        events: decoded and checked events.
+        tenant_id: whose they are. None, for the operator only: the tenant of each event follows
+            from its subject (attribution, tenant slug, tenant id) or is open until it is mapped.
+        by_operator: the operator reports, on a connection of staff; (source, id) are then unique
+            among all its events, so that a remapped subject does not double a repeat. Otherwise
+            they are unique within the tenant, which the connection has set.
+        key_id: the credential that reported them, kept with each event.
+        connection: an autocommitting hot connection: the answer means committed. None: Django's
+            connection of the current alias, in the open transaction if there is one.
+
+    Raises:
+        kernel.errors.Invalid: PostgreSQL cannot keep a value (NUL, a number beyond its range);
+            nothing of the batch was written.
+        kernel.errors.Unavailable: the database does not answer, or a lock was not to be had in
+            time; whether the batch was written is unknown, and sending it again is safe.
+    """
+    if not events:
+        return 0
+    scope = OPERATOR if by_operator or tenant_id is None else tenant_id
+    values = _values(events, scope, tenant_id, key_id)
+    try:
+        if connection is not None:
+            row = connection.row(_INGEST, values)
+        else:
+            row = db.prepared_row(_INGEST.name, _INGEST.sql, values)
+    except StatementError as error:
+        if not error.sqlstate.startswith(_DATA_EXCEPTION):
+            raise
+        raise _refusal(events, error) from error
+    except DataError as error:
+        raise _refusal(events, error) from error
+    return int(row[0] or 0)
+
+
+def _values(
+    events: list[Event], scope: UUID, tenant_id: UUID | None, key_id: UUID | None
+) -> list[bytes | None]:
+    schemas = [event.dataschema for event in events]
+    return [
+        _uuid(scope),
+        _uuid(tenant_id),
+        _uuid(key_id),
+        array([event.id for event in events]),
+        array([event.source for event in events]),
+        array([event.type for event in events]),
+        array([event.subject for event in events]),
+        array([event.time for event in events]),
+        array([_text(event) for event in events]),
+        array(schemas) if any(schemas) else None,
+        None if tenant_id else array([_tenant_id(event.subject) for event in events]),
+    ]
+
+
+def _uuid(value: UUID | None) -> bytes | None:
+    return None if value is None else str(value).encode()
+
+
+def _text(event: Event) -> str | None:
+    text = bytes(event.data).decode()
+    return None if text == _NO_DATA else text
+
+
+def _tenant_id(subject: str) -> UUID | None:
+    try:
+        return decode(TENANT_PREFIX, subject)
+    except InvalidIdError:
+        return None
+
+
+def _refusal(events: list[Event], error: Exception) -> Exception:
+    """Name the events that PostgreSQL cannot keep; its own error where none is found guilty."""
+    message = "The event holds a NUL character or a number that cannot be stored exactly."
+    faults = [
+        FieldError(f"/{place}", "unstorable", message)
+        for place, event in enumerate(events)
+        if not _storable(event)
+    ]
+    return invalid(faults) if faults else error
+
+
+def _storable(event: Event) -> bool:
+    """Tell whether text and jsonb can hold the event: no NUL, numbers within numeric's range."""
+    texts = [event.id, event.source, event.type, event.subject, event.dataschema or ""]
+    numbers: list[str] = []
+
+    def note(text: str) -> int:
+        numbers.append(text)
+        return 0
+
+    data = json.loads(bytes(event.data), parse_float=note, parse_int=note)
+    texts.append(json.dumps(data, ensure_ascii=False).replace("\\u0000", "\0"))
+    return not any("\0" in text for text in texts) and all(map(_in_range, numbers))
+
+
+def _in_range(text: str) -> bool:
+    number = Decimal(text)
+    exponent = number.as_tuple().exponent
+    return number.adjusted() < LARGEST_EXPONENT and (
+        isinstance(exponent, int) and exponent > -SMALLEST_SCALE
+    )

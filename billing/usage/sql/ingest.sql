@@ -1,0 +1,124 @@
+-- The tenants of subjects of the operator's events: by attribution, else the tenant's slug, else its
+-- id. Meant for some hundreds of subjects: index lookups, one a subject.
+CREATE FUNCTION billing_usage_tenants(p_subjects text[], p_hints uuid[]) RETURNS uuid[]
+LANGUAGE sql STABLE SET enable_nestloop = on SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+  SELECT array_agg(coalesce(attribution.tenant_id, by_slug.id, by_id.id) ORDER BY place)
+  FROM unnest(p_subjects, p_hints) WITH ORDINALITY AS s (subject, hint, place)
+  LEFT JOIN billing_usage_attribution AS attribution ON attribution.subject = s.subject
+  LEFT JOIN tenants_tenant AS by_slug ON by_slug.slug = s.subject
+  LEFT JOIN tenants_tenant AS by_id ON by_id.id = s.hint
+$$;
+
+-- Take a batch of events: dedupe, ledger, roll-ups, sets, quotas, in the caller's transaction.
+--
+-- p_scope   whose (source, id) are unique: the tenant of a tenant key, the zero id of the operator
+-- p_tenant  the tenant of every event; NULL: found by subject, and unattributed where none matches
+-- p_hints   the tenant ids that stand in subjects as ten_…, NULL for the others
+-- arrays    one element for each event; a NULL time is the server's clock
+-- returns   how many events were new
+--
+-- Rows go in by sorted key, and the tables always in the same order, so that overlapping batches
+-- wait for each other instead of deadlocking. Nested loops are off because the planner cannot know
+-- the length of an array parameter, and a nested loop over 1,000 x 1,000 rows is the worst it can do.
+CREATE FUNCTION billing_usage_ingest(
+  p_scope uuid, p_tenant uuid, p_key uuid,
+  p_id text[], p_source text[], p_type text[], p_subject text[],
+  p_time timestamptz[], p_data jsonb[], p_schema text[], p_hints uuid[]
+) RETURNS bigint LANGUAGE plpgsql SET enable_nestloop = off SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+  v_now timestamptz := clock_timestamp();
+  v_tenants uuid[];
+  v_scopes uuid[];
+  v_types text[];
+  v_shard smallint := pg_backend_pid() & 3;
+  v_new bigint;
+  v_slugs text[];
+  v_times timestamptz[];
+  v_amounts numeric[];
+BEGIN
+  IF p_tenant IS NOT NULL THEN
+    v_tenants := array_fill(p_tenant, ARRAY[cardinality(p_id)]);
+    v_scopes := ARRAY['00000000-0000-0000-0000-000000000000', p_tenant];
+  ELSE
+    v_tenants := billing_usage_tenants(p_subject, p_hints);
+    v_scopes := '00000000-0000-0000-0000-000000000000'::uuid || v_tenants;
+  END IF;
+
+  -- A recount of a day waits for us, or we wait for it: the next statement's snapshot sees it done.
+  PERFORM pg_advisory_xact_lock_shared(key) FROM (
+    SELECT DISTINCT billing_usage_lock(tenant, type, coalesce(time, v_now)) AS key
+    FROM unnest(v_tenants, p_type, p_time) AS u (tenant, type, time) ORDER BY 1
+  ) AS keys;
+  SELECT array_agg(DISTINCT type) INTO v_types FROM unnest(p_type) AS t (type);
+
+  WITH input AS MATERIALIZED (
+    SELECT nextval('billing_usage_seq') AS seq, tenant_id, id, source, type, subject,
+           coalesce(time, v_now) AS time, data, dataschema
+    FROM unnest(v_tenants, p_id, p_source, p_type, p_subject, p_time, p_data, p_schema)
+      AS u (tenant_id, id, source, type, subject, time, data, dataschema)
+  ), fresh AS (
+    INSERT INTO billing_usage_seen (scope, source, id, seq, time)
+    SELECT p_scope, source, id, seq, time FROM input ORDER BY source COLLATE "C", id COLLATE "C", seq
+    ON CONFLICT DO NOTHING RETURNING seq
+  ), event AS MATERIALIZED (
+    SELECT input.* FROM input JOIN fresh USING (seq)
+  ), stored AS (
+    INSERT INTO billing_usage_event
+      (tenant_id, time, seq, scope, key_id, source, id, type, subject, data, dataschema, ingested_at)
+    SELECT tenant_id, time, seq, p_scope, p_key, source, id, type, subject, data, dataschema, v_now
+    FROM event
+  ), measured AS MATERIALIZED (
+    SELECT event.tenant_id, meter.id AS meter_id, meter.slug, meter.aggregation, event.time, event.seq,
+           event.subject, billing_usage_bucket(event.time) AS bucket,
+           billing_usage_groups(event.data, meter.group_paths) AS groups,
+           CASE meter.aggregation WHEN 'UNIQUE_COUNT' THEN event.data #>> meter.value_path END AS value,
+           CASE meter.aggregation WHEN 'COUNT' THEN 1 WHEN 'UNIQUE_COUNT' THEN NULL
+             ELSE billing_usage_number(event.data #> meter.value_path) END AS number
+    FROM event JOIN billing_meter AS meter ON meter.event_type = event.type
+    WHERE meter.scope = ANY (v_scopes) AND meter.event_type = ANY (v_types)
+      AND meter.scope IN ('00000000-0000-0000-0000-000000000000', event.tenant_id)
+      AND meter.deleted_at IS NULL AND meter.origin = 'events'
+      AND (meter.event_from IS NULL OR event.time >= meter.event_from)
+      AND event.tenant_id IS NOT NULL AND event.time <= v_now + interval '5 minutes'
+  ), counted AS (
+    INSERT INTO billing_usage_rollup AS kept
+      (tenant_id, meter_id, bucket, subject, groups_hash, shard, groups,
+       count, total, least, greatest, latest, latest_at, latest_seq, first_at)
+    SELECT tenant_id, meter_id, bucket, subject, md5(groups::text)::uuid, v_shard, groups,
+           count(*), sum(number), min(number), max(number),
+           (array_agg(number ORDER BY time DESC, seq DESC))[1], max(time),
+           (array_agg(seq ORDER BY time DESC, seq DESC))[1], min(time)
+    FROM measured WHERE number IS NOT NULL OR value IS NOT NULL
+    GROUP BY tenant_id, meter_id, bucket, subject, groups
+    ORDER BY tenant_id, meter_id, bucket, subject, md5(groups::text)::uuid
+    ON CONFLICT (tenant_id, meter_id, bucket, subject, groups_hash, shard) DO UPDATE SET
+      count = kept.count + excluded.count,
+      total = kept.total + excluded.total,
+      least = LEAST(kept.least, excluded.least),
+      greatest = GREATEST(kept.greatest, excluded.greatest),
+      latest = CASE WHEN (excluded.latest_at, excluded.latest_seq) > (kept.latest_at, kept.latest_seq)
+        THEN excluded.latest ELSE kept.latest END,
+      latest_at = GREATEST(kept.latest_at, excluded.latest_at),
+      latest_seq = CASE WHEN (excluded.latest_at, excluded.latest_seq) > (kept.latest_at, kept.latest_seq)
+        THEN excluded.latest_seq ELSE kept.latest_seq END,
+      first_at = LEAST(kept.first_at, excluded.first_at)
+  ), distinguished AS (
+    INSERT INTO billing_usage_value
+      (tenant_id, meter_id, bucket, subject, groups_hash, value_hash, groups, value)
+    SELECT DISTINCT tenant_id, meter_id, bucket, subject, md5(groups::text)::uuid,
+           md5(value)::uuid, groups, value
+    FROM measured WHERE value IS NOT NULL
+    ORDER BY 1, 2, 3, 4, 5, 6
+    ON CONFLICT DO NOTHING
+  )
+  SELECT (SELECT count(*) FROM event), array_agg(tenant_id), array_agg(slug), array_agg(time),
+         array_agg(amount)
+    INTO v_new, v_tenants, v_slugs, v_times, v_amounts
+    FROM (SELECT tenant_id, slug, time, sum(number) AS amount FROM measured
+          WHERE aggregation IN ('SUM', 'COUNT') AND number IS NOT NULL
+          GROUP BY tenant_id, slug, time) AS used;
+  IF v_amounts IS NOT NULL THEN
+    PERFORM gate.add_usage(v_tenants, v_slugs, v_times, v_amounts);
+  END IF;
+  RETURN v_new;
+END $$;
