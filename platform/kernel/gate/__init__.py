@@ -3,5 +3,5 @@
 ``gate.admit`` and ``gate.verify`` (kernel/sql/gate.sql) resolve the key, its state, the tenant's
 state, the address list, permissions, features and exact limits, all or nothing, and count. The
 kernel owns schema ``gate``; apps project their rows into it (:mod:`kernel.gate.projection`) in the
-transaction of their own change. Design: identity.md sections 4 to 7, docs/adr/0003.
+transaction of their own change. Design: docs/adr/0081.
 """

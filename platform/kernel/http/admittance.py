@@ -30,7 +30,7 @@ class Headed(Protocol):
 
 
 TENANT_PREFIX = "ten"
-_SLEEPER = "python-openmeter/"  # sleeps through any Retry-After, uncapped: docs/adr/0005
+_SLEEPER = "python-openmeter/"  # sleeps through any Retry-After, uncapped: docs/adr/0083
 _LONGEST_SLEEP_S = 5
 
 

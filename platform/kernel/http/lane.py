@@ -1,7 +1,7 @@
 """The fast lane: hot endpoints served straight from WSGI, past Django's handler.
 
 Django's handler, resolver, signals and response cost more than the gate's whole decision (measured:
-docs/adr/0006). Routes with a fixed path may be mounted here as well; they stay mounted in the URL
+docs/adr/0084). Routes with a fixed path may be mounted here as well; they stay mounted in the URL
 configuration, which documents and tests them, and both ways call the same code.
 """
 

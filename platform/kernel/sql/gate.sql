@@ -1,6 +1,6 @@
 -- The gate. Schema owned by the kernel; the app role may EXECUTE and nothing else.
 -- Times are microseconds since the epoch (bigint), windows are UTC days, buckets 15 minutes.
--- Semantics and evidence: identity.md sections 5 and 6; docs/adr/0003 and 0004.
+-- Semantics and evidence: docs/adr/0081 and 0082.
 
 CREATE SCHEMA gate;
 REVOKE ALL ON SCHEMA gate FROM PUBLIC;
@@ -269,7 +269,7 @@ BEGIN
 END $$;
 
 -- The limits that bind a key: its own where it has them, else the plan's; its tenant's always, but
--- for the burst of a key whose burst is lifted (docs/adr/0004).
+-- for the burst of a key whose burst is lifted (docs/adr/0082).
 CREATE FUNCTION gate.limits_of(
   k gate.credential, t gate.tenant,
   OUT key_daily bigint, OUT key_interval bigint, OUT key_depth bigint,

@@ -2,7 +2,7 @@
 
 Two layers, each sufficient alone: the ORM adds the tenant to every query and raises without one;
 PostgreSQL's FORCE ROW LEVEL SECURITY shows the app role no row of any other tenant, and none at
-all where no tenant is set. Design: docs/adr/0002.
+all where no tenant is set. Design: docs/adr/0080.
 """
 
 from kernel.tenancy.context import (
