@@ -3,9 +3,11 @@
 from billing.catalog.models import Feature, Plan, PlanFeature, PlanVersion, RevenueTier
 from billing.entitlements.models import Override
 from billing.subscriptions.models import Subject, Subscription
+from billing.usage.models import Meter, UsageEvent
 
 __all__ = [
     "Feature",
+    "Meter",
     "Override",
     "Plan",
     "PlanFeature",
@@ -13,4 +15,5 @@ __all__ = [
     "RevenueTier",
     "Subject",
     "Subscription",
+    "UsageEvent",
 ]

@@ -2,4 +2,6 @@
 
 from django.urls import URLPattern, URLResolver
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from billing.usage.api.urls import urlpatterns as usage
+
+urlpatterns: list[URLPattern | URLResolver] = [*usage]
