@@ -1,9 +1,10 @@
-"""Registers the log's own actions."""
+"""Registers the log's own actions and permissions."""
 
 from django.apps import AppConfig
 
-from audit.actions import ALL
+from audit import actions, permissions
 from audit.registry import registry
+from kernel import authz
 
 
 class AuditConfig(AppConfig):
@@ -14,5 +15,6 @@ class AuditConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the log's own actions once."""
-        registry.register(*(action for action in ALL if action.name not in registry))
+        """Register the log's own actions and permissions."""
+        registry.register(*actions.ALL)
+        authz.registry.register(*permissions.ALL)

@@ -15,6 +15,10 @@ PLATFORM_TENANT: Final = UUID(int=0)
 """The tenant of entries that concern the instance itself: no tenant ever sees them."""
 
 
+HEADS_STREAM: Final = 2
+"""Stream of the instance's log of heads, under the instance's own tenant. It holds no entries."""
+
+
 class Stream(models.IntegerChoices):
     """Who speaks in a log: Innkeeper about a tenant, or the tenant's own applications."""
 
@@ -98,6 +102,7 @@ class Head(Sealed):
     log_id = models.UUIDField(primary_key=True)
     stream = models.PositiveSmallIntegerField(choices=Stream.choices)
     epoch = models.PositiveIntegerField()
+    origin = models.TextField()
     size = models.BigIntegerField()
     root = models.BinaryField()
     created_at = models.DateTimeField()

@@ -1,1 +1,1 @@
-"""The HTTP face of the app."""
+"""Routes of the log."""

@@ -1,5 +1,23 @@
-"""Routes of the audit app, below /api/v1/."""
+"""Routes of the log, below ``/api/v1/``."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from audit.api import events, logs, tlog
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("audit/events", events.EventList.as_view(), name="audit-events"),
+    path("audit/events/<str:event>", events.EventDetail.as_view(), name="audit-event"),
+    path("audit/events/<str:event>/proof", events.EventProof.as_view(), name="audit-event-proof"),
+    path("audit/checkpoint", logs.Checkpoint.as_view(), name="audit-checkpoint"),
+    path("audit/consistency", logs.Consistency.as_view(), name="audit-consistency"),
+    path("audit/feed", logs.Feed.as_view(), name="audit-feed"),
+    path(
+        "audit/tlog/<str:log>/checkpoint",
+        tlog.LogCheckpoint.as_view(),
+        name="audit-tlog-checkpoint",
+    ),
+    path("audit/tlog/<str:log>/tile/<path:tile>", tlog.LogTile.as_view(), name="audit-tlog-tile"),
+    path("audit/heads/checkpoint", tlog.HeadsCheckpoint.as_view(), name="audit-heads-checkpoint"),
+    path("audit/heads/tile/<path:tile>", tlog.HeadsTile.as_view(), name="audit-heads-tile"),
+    path("admin/audit/events", events.OperatorEventList.as_view(), name="admin-audit-events"),
+]

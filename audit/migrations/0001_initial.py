@@ -108,6 +108,7 @@ _MODELS = [
             ("log_id", models.UUIDField(primary_key=True, serialize=False)),
             _STREAM,
             ("epoch", models.PositiveIntegerField()),
+            *_texts("origin"),
             ("size", models.BigIntegerField()),
             ("root", models.BinaryField()),
             ("created_at", models.DateTimeField()),

@@ -4,9 +4,8 @@ from uuid import UUID
 
 from audit.c2sp.checkpoint import Checkpoint
 from audit.c2sp.note import sign
-from audit.origin import log_origin
-from audit.queries.tiles import DatabaseTiles
 from audit.sealing import anchors, keys
+from audit.sealing.tiles import DatabaseTiles
 from audit.tree.proofs import TreeError, range_root
 from kernel import db
 from kernel.errors import NotFound, Unavailable
@@ -62,7 +61,9 @@ def _stored(log_id: UUID) -> str | None:
 
 def _sign(log_id: UUID) -> str:
     with db.cursor() as cursor:
-        cursor.execute("SELECT tenant_id, size, root FROM audit_head WHERE log_id = %s", [log_id])
+        cursor.execute(
+            "SELECT tenant_id, size, root, origin FROM audit_head WHERE log_id = %s", [log_id]
+        )
         row = cursor.fetchone()
         if row is None:
             raise NotFound
@@ -70,7 +71,7 @@ def _sign(log_id: UUID) -> str:
         known = anchors.newest(log_id)
         if known is not None and not contains(log_id, size, known):
             raise ForkRefusedError("The log lacks a state that was published; see audit_verify.")
-        origin = log_origin(log_id)
+        origin = row[3]
         note = sign(Checkpoint(origin, size, root).text(), keys.ring().signers(origin)).encode()
         cursor.execute(
             "INSERT INTO audit_checkpoint (log_id, size, tenant_id, root, note) "

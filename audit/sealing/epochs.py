@@ -11,7 +11,7 @@ from uuid import UUID
 import structlog
 
 from audit.actions import EPOCH_OPENED
-from audit.models import Stream
+from audit.models import HEADS_STREAM, Stream
 from audit.sealing import anchors, checkpoints, heads
 from audit.services.context import Context
 from audit.services.recording import record
@@ -43,7 +43,7 @@ def open_epoch(broken: Broken) -> UUID:
     """Begin the successor of a broken log; return its id."""
     with db.use_alias("sealer"), across_tenants(), db.atomic():
         head = heads.begin(broken.tenant_id, broken.stream, broken.epoch + 1)
-        if broken.stream != heads.HEADS_STREAM:
+        if broken.stream != HEADS_STREAM:
             _first_entry(head, broken)
     _log.error("epoch.opened", log=str(head.log_id), former=str(broken.log_id), why=broken.reason)
     return head.log_id

@@ -3,15 +3,13 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 from uuid import UUID, uuid4
 
+from audit.origin import new_origin
 from audit.tree.frontier import Frontier, TileRoot
 from audit.tree.hashes import EMPTY_ROOT
 from kernel import db
 
-HEADS_STREAM: Final = 2
-"""Stream of the instance's log of heads, under the instance's own tenant."""
 LogKey = tuple[UUID, int]
 
 
@@ -48,9 +46,9 @@ def begin(tenant_id: UUID, stream: int, epoch: int) -> Head:
     log_id = uuid4()
     with db.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO audit_head (log_id, tenant_id, stream, epoch, root) "
-            "VALUES (%s, %s, %s, %s, %s)",
-            [log_id, tenant_id, stream, epoch, EMPTY_ROOT],
+            "INSERT INTO audit_head (log_id, tenant_id, stream, epoch, origin, root) "
+            "VALUES (%s, %s, %s, %s, %s, %s)",
+            [log_id, tenant_id, stream, epoch, new_origin(log_id), EMPTY_ROOT],
         )
     return Head(log_id, tenant_id, stream, epoch, Frontier())
 

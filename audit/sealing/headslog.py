@@ -10,7 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from audit.encoding.canonical import encode
-from audit.models import PLATFORM_TENANT
+from audit.models import HEADS_STREAM, PLATFORM_TENANT
 from audit.sealing import checkpoints, heads, keys
 from audit.tree.hashes import leaf_hash
 from kernel import db
@@ -57,10 +57,10 @@ def publish() -> int:
 
 
 def _append() -> tuple[UUID, int]:
-    key = (PLATFORM_TENANT, heads.HEADS_STREAM)
+    key = (PLATFORM_TENANT, HEADS_STREAM)
     head = heads.lock([key])[key]
     with db.cursor() as cursor:
-        cursor.execute(_CHANGED, [heads.HEADS_STREAM])
+        cursor.execute(_CHANGED, [HEADS_STREAM])
         states = [State(*row[:3], bytes(row[3])) for row in cursor.fetchall()]
         if not states:
             return head.log_id, 0

@@ -51,6 +51,7 @@ CREATE TABLE audit_head (
   tenant_id uuid NOT NULL,
   stream    smallint NOT NULL,
   epoch     integer NOT NULL DEFAULT 0,
+  origin    text NOT NULL,
   size      bigint NOT NULL DEFAULT 0 CHECK (size >= 0),
   root      bytea NOT NULL,
   frontier  bytea[] NOT NULL DEFAULT '{}',

@@ -1,0 +1,185 @@
+"""Entries: the tenant's list, one entry, its proof; the operator's list over all tenants."""
+
+from base64 import b64encode
+from typing import Any
+from uuid import UUID
+
+from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from audit.api.rendering import EVENT_PREFIX, TENANT_PREFIX, render
+from audit.api.text import TextRenderer
+from audit.models import Event
+from audit.permissions import READ
+from audit.queries.events import filtered
+from audit.queries.proofs import InclusionProof, inclusion
+from kernel.authz import Access, Scope
+from kernel.errors import NotFound
+from kernel.http.endpoint import Endpoint
+from kernel.http.pagination import decode_cursor, encode_cursor, limit_of, select
+from kernel.http.render import OrjsonRenderer
+from kernel.http.schema import PAGE, page_of
+from kernel.ids import InvalidIdError, decode
+
+FILTERS = [
+    OpenApiParameter("action", str, description="Exact, or a group: `key.*`."),
+    OpenApiParameter("actor", str, description="Id of who did it."),
+    OpenApiParameter("actor_type", str),
+    OpenApiParameter("target", str, description="Id of the first thing acted on."),
+    OpenApiParameter("target_type", str),
+    OpenApiParameter("outcome", str, enum=["success", "denied", "failed"]),
+    OpenApiParameter("request_id", str),
+    OpenApiParameter("from", OpenApiTypes.DATETIME, description="Made at or after."),
+    OpenApiParameter("to", OpenApiTypes.DATETIME, description="Made before."),
+    OpenApiParameter("q", str, description='Words in sealed entries: `word "a phrase" -not`.'),
+]
+
+
+class EventSerializer(serializers.Serializer[Any]):
+    """One entry of the log."""
+
+    id = serializers.CharField()
+    tenant = serializers.CharField(allow_null=True)
+    stream = serializers.ChoiceField(choices=["platform", "tenant"])
+    action = serializers.CharField()
+    schema = serializers.IntegerField()
+    severity = serializers.ChoiceField(choices=["info", "notice", "warning", "critical"])
+    summary = serializers.CharField()
+    occurred_at = serializers.DateTimeField()
+    recorded_at = serializers.DateTimeField()
+    actor = serializers.DictField()
+    targets = serializers.ListField(child=serializers.DictField())
+    outcome = serializers.ChoiceField(choices=["success", "denied", "failed"])
+    context = serializers.DictField(help_text="Erased personal values show as commitments `c:…`.")
+    changes = serializers.DictField()
+    leaf_hash = serializers.CharField(help_text="Base64 of SHA-256(0x00 ‖ leaf).")
+    sealed = serializers.BooleanField()
+    log = serializers.CharField(allow_null=True)
+    leaf_index = serializers.IntegerField(allow_null=True)
+
+
+class ProofSerializer(serializers.Serializer[Any]):
+    """What shows offline that an entry is in its log."""
+
+    sealed = serializers.BooleanField()
+    log = serializers.CharField()
+    origin = serializers.CharField()
+    leaf_index = serializers.IntegerField()
+    size = serializers.IntegerField()
+    leaf = serializers.CharField(help_text="Base64 of the exact hashed bytes.")
+    leaf_hash = serializers.CharField()
+    path = serializers.ListField(child=serializers.CharField())
+    checkpoint = serializers.CharField(help_text="The signed note, verbatim.")
+
+
+class EventList(Endpoint):
+    """The tenant's entries."""
+
+    access = {"GET": Access(READ.name, Scope.TENANT, sensitive=True)}
+
+    @extend_schema(
+        operation_id="audit_events_list",
+        parameters=[*FILTERS, *PAGE],
+        responses=page_of("AuditEventPage", EventSerializer),
+    )
+    def get(self, request: Request) -> Response:
+        """List entries, newest first. Reading them is an entry itself."""
+        return Response(_page(request))
+
+
+class OperatorEventList(Endpoint):
+    """Entries of all tenants and of the instance itself."""
+
+    access = {"GET": Access(READ.name, Scope.OPERATOR, sensitive=True)}
+
+    @extend_schema(
+        operation_id="admin_audit_events_list",
+        parameters=[
+            OpenApiParameter("tenant", str, description="Only this tenant (ten_…)."),
+            *FILTERS,
+            *PAGE,
+        ],
+        responses=page_of("OperatorAuditEventPage", EventSerializer),
+    )
+    def get(self, request: Request) -> Response:
+        """List entries of all tenants, newest first."""
+        return Response(_page(request))
+
+
+class EventDetail(Endpoint):
+    """One entry of the tenant."""
+
+    access = {"GET": Access(READ.name, Scope.TENANT)}
+
+    @extend_schema(operation_id="audit_events_read", responses=EventSerializer)
+    def get(self, request: Request, event: str) -> Response:
+        """Read one entry."""
+        return Response(render([_find(event)])[0])
+
+
+class EventProof(Endpoint):
+    """The proof of one entry."""
+
+    access = {"GET": Access(READ.name, Scope.TENANT)}
+    renderer_classes = (OrjsonRenderer, TextRenderer)
+
+    @extend_schema(operation_id="audit_events_proof", responses=ProofSerializer)
+    def get(self, request: Request, event: str) -> Response:
+        """Prove that the entry is in the log; ``Accept: text/plain`` gives a C2SP tlog-proof.
+
+        An entry that has no place yet answers 404 with the code ``not_sealed``; ask again in a
+        second.
+        """
+        proof = inclusion(_find(event))
+        if proof is None:
+            raise NotFound("The entry is not sealed yet.", code="not_sealed", retry_after=1)
+        if isinstance(request.accepted_renderer, TextRenderer):
+            return Response(proof.tlog().encode())
+        return Response(_proof(proof))
+
+
+def _page(request: Request) -> dict[str, Any]:
+    query = {name: request.query_params[name] for name in request.query_params}
+    rows = filtered(query, Event.objects.all())
+    if tenant := query.get("tenant"):
+        rows = rows.filter(tenant_id=_tenant(tenant))
+    if cursor := query.get("cursor"):
+        rows = rows.filter(id__lt=decode_cursor(cursor))
+    limit = limit_of(query)
+    found = list(rows.order_by("-id")[: limit + 1])
+    following = encode_cursor(found[limit - 1].id) if len(found) > limit else None
+    return {"items": select(render(found[:limit]), query), "next": following}
+
+
+def _find(text: str) -> Event:
+    try:
+        identifier = decode(EVENT_PREFIX, text)
+    except InvalidIdError as error:
+        raise NotFound from error
+    event = Event.objects.filter(id=identifier).first()
+    if event is None:
+        raise NotFound
+    return event
+
+
+def _tenant(text: str) -> UUID:
+    try:
+        return decode(TENANT_PREFIX, text)
+    except InvalidIdError as error:
+        raise NotFound("There is no such tenant.", code="tenant_not_found") from error
+
+
+def _proof(proof: InclusionProof) -> dict[str, Any]:
+    return {
+        "sealed": True,
+        "log": proof.log_id.hex,
+        "origin": proof.origin,
+        "leaf_index": proof.index,
+        "size": proof.published.size,
+        "leaf": b64encode(proof.leaf).decode(),
+        "leaf_hash": b64encode(proof.leaf_hash).decode(),
+        "path": [b64encode(entry).decode() for entry in proof.path],
+        "checkpoint": proof.published.note,
+    }

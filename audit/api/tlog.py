@@ -1,0 +1,137 @@
+"""The C2SP read interface: checkpoints, tiles and entry bundles, byte for byte."""
+
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpResponseBase
+from drf_spectacular.utils import OpenApiTypes, extend_schema
+from rest_framework.response import Response
+
+from audit.api.text import BytesRenderer, TextRenderer
+from audit.c2sp.errors import FormatError
+from audit.c2sp.tiles import FULL, TilePath, encode_entries, parse_tile_path, tile_width
+from audit.models import PLATFORM_TENANT, Head
+from audit.permissions import READ
+from audit.queries import logs, proofs
+from audit.sealing.tiles import DatabaseTiles
+from audit.tree.proofs import Tile
+from kernel.authz import PUBLIC, Access, Scope
+from kernel.errors import Gone, NotFound
+from kernel.http.endpoint import Endpoint
+from kernel.tenancy import tenant_context
+
+# A full or partial tile never changes. A shared cache may keep only what is nobody's.
+_PRIVATE = "private, max-age=31536000, immutable"
+_SHARED = "public, max-age=31536000, immutable"
+_FRESH = "no-cache"
+
+
+class LogCheckpoint(Endpoint):
+    """The newest checkpoint of one of the tenant's logs."""
+
+    access = {"GET": Access(READ.name, Scope.TENANT)}
+    renderer_classes = (TextRenderer,)
+
+    @extend_schema(operation_id="audit_tlog_checkpoint", responses={(200, "text/plain"): str})
+    def get(self, request: Any, log: str) -> Response:
+        """Read the signed note."""
+        note = proofs.checkpoint(find(log).log_id).note
+        return Response(note, headers={"Cache-Control": _FRESH})
+
+
+class LogTile(Endpoint):
+    """One tile of one of the tenant's logs."""
+
+    access = {"GET": Access(READ.name, Scope.TENANT)}
+    renderer_classes = (BytesRenderer,)
+
+    @extend_schema(
+        operation_id="audit_tlog_tile",
+        responses={(200, "application/octet-stream"): OpenApiTypes.BINARY},
+    )
+    def get(self, request: Any, log: str, tile: str) -> Response:
+        """Read hashes of the tree, or the hashed bytes of entries."""
+        head, wanted = find(log), parse(tile)
+        width = _width(head, wanted)
+        if wanted.level is not None:
+            return Response(_hashes(head, wanted), headers={"Cache-Control": _PRIVATE})
+        start = wanted.index * FULL
+        found = [leaf for _, _, leaf in logs.entries(head.log_id, start, start + width)]
+        if len(found) != width:
+            raise Gone("Entries of this bundle have been pruned.")
+        return Response(encode_entries(found), headers={"Cache-Control": _PRIVATE})
+
+
+class HeadsCheckpoint(Endpoint):
+    """The newest checkpoint of the heads log."""
+
+    access = {"GET": PUBLIC}
+    renderer_classes = (TextRenderer,)
+
+    @extend_schema(operation_id="audit_heads_checkpoint", responses={(200, "text/plain"): str})
+    def get(self, request: Any) -> HttpResponseBase:
+        """Read the newest note that fixes the states of all logs."""
+        with tenant_context(PLATFORM_TENANT):
+            published = logs.published(logs.heads_log().log_id, at_least=1)
+        if published is None:
+            raise NotFound
+        return Response(published.note, headers={"Cache-Control": _FRESH})
+
+
+class HeadsTile(Endpoint):
+    """One tile of the heads log."""
+
+    access = {"GET": PUBLIC}
+    renderer_classes = (BytesRenderer,)
+
+    @extend_schema(
+        operation_id="audit_heads_tile",
+        responses={(200, "application/octet-stream"): OpenApiTypes.BINARY},
+    )
+    def get(self, request: Any, tile: str) -> HttpResponseBase:
+        """Read hashes of the heads log, or its entries."""
+        wanted = parse(tile)
+        with tenant_context(PLATFORM_TENANT):
+            head = logs.heads_log()
+            width = _width(head, wanted)
+            if wanted.level is not None:
+                return Response(_hashes(head, wanted), headers={"Cache-Control": _SHARED})
+        start = wanted.index * FULL
+        bundle = encode_entries(logs.heads_entries(start, start + width))
+        return Response(bundle, headers={"Cache-Control": _SHARED})
+
+
+def find(log: str) -> Head:
+    """Return the log of a route.
+
+    Raises:
+        kernel.errors.NotFound: the context may not see it, or there is none.
+    """
+    try:
+        return logs.find(UUID(hex=log))
+    except ValueError as error:
+        raise NotFound from error
+
+
+def parse(tile: str) -> TilePath:
+    """Read the tile of a route.
+
+    Raises:
+        kernel.errors.NotFound: it is spelled in another way than the specification's.
+    """
+    try:
+        return parse_tile_path(tile)
+    except FormatError as error:
+        raise NotFound from error
+
+
+def _width(head: Head, wanted: TilePath) -> int:
+    """Return the tile's width; a tile the log does not reach is absent."""
+    if tile_width(head.size, wanted.level, wanted.index) < wanted.width:
+        raise NotFound
+    return wanted.width
+
+
+def _hashes(head: Head, wanted: TilePath) -> bytes:
+    tile = Tile(wanted.level or 0, wanted.index, wanted.width)
+    return b"".join(DatabaseTiles(head.log_id).read([tile])[tile])
