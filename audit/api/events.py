@@ -4,7 +4,8 @@ from base64 import b64encode
 from typing import Any
 from uuid import UUID
 
-from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -52,7 +53,9 @@ class EventSerializer(serializers.Serializer[Any]):
     actor = serializers.DictField()
     targets = serializers.ListField(child=serializers.DictField())
     outcome = serializers.ChoiceField(choices=["success", "denied", "failed"])
-    context = serializers.DictField(help_text="Erased personal values show as commitments `c:…`.")
+    context = serializers.DictField(  # type: ignore[assignment]  # a field, not DRF's property
+        help_text="Erased personal values show as commitments `c:…`."
+    )
     changes = serializers.DictField()
     leaf_hash = serializers.CharField(help_text="Base64 of SHA-256(0x00 ‖ leaf).")
     sealed = serializers.BooleanField()

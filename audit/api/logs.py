@@ -35,7 +35,7 @@ class CheckpointSerializer(serializers.Serializer[Any]):
     log = serializers.CharField()
     origin = serializers.CharField()
     size = serializers.IntegerField()
-    root = serializers.CharField()
+    root = serializers.CharField()  # type: ignore[assignment]  # a field, not DRF's property
     note = serializers.CharField(help_text="C2SP checkpoint, verbatim.")
     vkeys = serializers.ListField(
         child=serializers.CharField(), help_text="C2SP verifier keys, the newest first."

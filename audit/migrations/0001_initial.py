@@ -1,6 +1,7 @@
 """Create the sealed log: tables, row-level security, privileges by column, triggers, partitions."""
 
 from pathlib import Path
+from typing import Any
 
 from django.db import migrations, models
 
@@ -53,12 +54,12 @@ _STREAM = (
 )
 
 
-def _texts(*names: str) -> list[tuple[str, models.Field]]:
+def _texts(*names: str) -> list[tuple[str, Any]]:
     return [(name, models.TextField()) for name in names]
 
 
 def _reads(
-    name: str, table: str, fields: list[tuple[str, models.Field]], **options: object
+    name: str, table: str, fields: list[tuple[str, Any]], **options: object
 ) -> migrations.CreateModel:
     """Give the ORM's view of a table that the SQL above has made."""
     return migrations.CreateModel(

@@ -61,7 +61,7 @@ def _append() -> tuple[UUID, int]:
     head = heads.lock([key])[key]
     with db.cursor() as cursor:
         cursor.execute(_CHANGED, [HEADS_STREAM])
-        states = [State(*row[:3], bytes(row[3])) for row in cursor.fetchall()]
+        states = [State(row[0], row[1], row[2], bytes(row[3])) for row in cursor.fetchall()]
         if not states:
             return head.log_id, 0
         first, ring, now = head.frontier.size, keys.ring(), datetime.now(UTC)

@@ -60,8 +60,7 @@ def ring() -> KeyRing:
     if not path.exists():
         with locked(path):
             if not path.exists():
-                seeds = [secrets.token_bytes(_SEED_SIZE) for _ in range(3)]
-                _write(path, KeyRing(*seeds))
+                _write(path, KeyRing(_seed(), _seed(), _seed()))
     return _read(path)
 
 
@@ -72,13 +71,17 @@ def rotate() -> KeyRing:
     with locked(path):
         old = _read(path)
         new = KeyRing(
-            secrets.token_bytes(_SEED_SIZE),
-            secrets.token_bytes(_SEED_SIZE),
+            _seed(),
+            _seed(),
             old.alias,
             (_public(old.ed25519, old.mldsa44), *old.former),
         )
         _write(path, new)
     return new
+
+
+def _seed() -> bytes:
+    return secrets.token_bytes(_SEED_SIZE)
 
 
 def _path() -> Path:

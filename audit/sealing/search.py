@@ -5,6 +5,7 @@ Words come from the projected columns, the strings of the changes and the openin
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -25,11 +26,11 @@ ON CONFLICT DO NOTHING
 """
 
 
-def fill(events: Sequence[tuple[UUID, object]]) -> None:
+def fill(events: Sequence[tuple[UUID, datetime]]) -> None:
     """Index entries, given as (id, recorded_at): the times prune partitions."""
     moments = [moment for _, moment in events]
     with db.cursor() as cursor:
         cursor.execute(
             _FILL,
-            [[identifier for identifier, _ in events], min(moments), max(moments)],  # type: ignore[type-var]
+            [[identifier for identifier, _ in events], min(moments), max(moments)],
         )

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from audit.tree.frontier import TILE_WIDTH
@@ -26,7 +26,7 @@ class DatabaseTiles:
         """Return the hashes of each tile; of a damaged log perhaps fewer."""
         found: dict[Tile, list[bytes]] = {tile: [] for tile in tiles}
         parts: list[str] = []
-        parameters: list[object] = []
+        parameters: list[Any] = []
         for order, tile in enumerate(tiles):
             start = tile.index * TILE_WIDTH
             parts.append(_NODES if tile.level else _LEAVES)

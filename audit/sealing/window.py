@@ -62,5 +62,9 @@ def look(low: int, since: datetime) -> Window:
         rows = cursor.fetchall()
     return Window(
         int(rows[0][0]),
-        [Unsealed(*row[1:5], bytes(row[5])) for row in rows if row[1] is not None],
+        [
+            Unsealed(row[1], row[2], row[3], row[4], bytes(row[5]))
+            for row in rows
+            if row[1] is not None
+        ],
     )

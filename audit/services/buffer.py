@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import chain, groupby
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import orjson
@@ -55,7 +55,7 @@ def _tenant(entry: Entry) -> UUID:
 
 def _insert(entries: Sequence[Entry]) -> None:
     statement = ""
-    parameters: list[object] = []
+    parameters: list[Any] = []
     openings = [
         (entry.id, subject, entry.tenant_id, orjson.dumps(document).decode())
         for entry in entries
