@@ -9,7 +9,7 @@ from typing import Any
 from bench.load.wire import UNIQUE, Request, json_request
 from bench.systems.assembly import FEATURE as ASSEMBLY_FEATURE
 from bench.systems.assembly import Organization
-from bench.systems.innkeeper import BATCH, FEATURE, METER_EVENT, Guest
+from bench.systems.innkeeper import BATCH, ENTITLEMENT, FEATURE, METER_EVENT, Guest
 
 VERIFY = "/api/v1/keys/verify"
 EVENTS = "/api/v1/events"
@@ -65,7 +65,7 @@ def entitlement(guests: list[Guest]) -> tuple[Request, ...]:
     """What a plan grants, asked by each tenant in turn."""
     return tuple(
         json_request(
-            "GET", f"/api/v1/customers/{guest.slug}/entitlements/{FEATURE}/value", guest.key
+            "GET", f"/api/v1/customers/{guest.slug}/entitlements/{ENTITLEMENT}/value", guest.key
         )
         for guest in guests
     )

@@ -27,7 +27,8 @@ from bench.systems.server import (
 
 START_SECONDS = 120.0
 LAUNCHER = (sys.executable, "-P", "-m", "config.launcher")  # what `make run` ends in
-FEATURE = "webhooks"
+FEATURE = "sso"
+ENTITLEMENT = "seats"
 METER = "bench_calls"
 METER_EVENT = "bench.call"
 BATCH = 100

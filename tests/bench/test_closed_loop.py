@@ -10,6 +10,8 @@ import pytest
 from bench.load import closed_loop
 from bench.load.wire import UNIQUE, Request
 
+pytestmark = pytest.mark.serial  # times real processes
+
 needs_wrk = pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
 
 

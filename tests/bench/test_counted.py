@@ -9,6 +9,8 @@ import pytest
 from bench.load import counted
 from bench.load.wire import UNIQUE, Request
 
+pytestmark = pytest.mark.serial  # times real processes
+
 
 def test_run__limited_server__tallies_to_the_unit(stub: Callable[..., int]) -> None:
     request = Request("POST", "/", {}, f'{{"code":"VALID","id":"{UNIQUE}"}}')

@@ -13,6 +13,8 @@ import pytest
 
 from bench import machine, processes
 
+pytestmark = pytest.mark.serial  # times real processes
+
 
 def burn(seconds: float) -> None:
     end = time.process_time() + seconds

@@ -12,6 +12,8 @@ from bench.load import open_loop
 from bench.load.open_loop import Plan, Stream, lag_histogram
 from bench.load.wire import Request
 
+pytestmark = pytest.mark.serial  # times real processes
+
 GET = (Request("GET", "/"),)
 
 

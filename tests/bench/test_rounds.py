@@ -14,6 +14,8 @@ from bench.latency.counts import Counts
 from bench.latency.rounds import Probe, UnexpectedAnswerError, findings, measure
 from bench.statistics import Verdict
 
+pytestmark = pytest.mark.serial  # times real processes
+
 BUDGET = Budget("toy", "http", {"p50": 5.0, "p95": 8.0, "p99": 20.0}, {})
 
 

@@ -1,0 +1,7 @@
+"""The log and its proofs."""
+
+from __future__ import annotations
+
+from tests.latency.cases import Case
+
+CASES: dict[str, Case] = {}

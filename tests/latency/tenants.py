@@ -1,0 +1,7 @@
+"""The tenant's life."""
+
+from __future__ import annotations
+
+from tests.latency.cases import Case
+
+CASES: dict[str, Case] = {}

@@ -1,0 +1,62 @@
+"""Deterministic budgets: statements, round trips, commits and bytes of every route."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from bench.latency.calls import send
+from bench.latency.counts import Counter, Counts
+from bench.latency.rounds import Probe
+from tests.latency import table
+from tests.latency.registry import ROUTE_CASES
+from tests.latency.world import World
+
+WARM_UP = 2
+WRITING = os.environ.get("WRITE_COUNTS") == "1"
+measured: dict[str, Counts] = {}
+
+
+def count(world: World, counter: Counter, probe: Probe) -> Counts:
+    """Count the third request: what is compiled or prepared once is not part of a request."""
+    for number in range(WARM_UP):
+        assert send(world.application, probe.prepare(number)).status == probe.status
+    call = probe.prepare(WARM_UP)
+
+    def request() -> bytes:
+        answer = send(world.application, call)
+        assert answer.status == probe.status, answer.body[:500]
+        return answer.body
+
+    return counter.count(request)
+
+
+@pytest.mark.parametrize("name", sorted(ROUTE_CASES))
+def test_counts__route__stay_within_their_row(name: str, world: World, counter: Counter) -> None:
+    found = count(world, counter, ROUTE_CASES[name].probe(name, world))
+    if WRITING:
+        measured[name] = found
+        if len(measured) == len(ROUTE_CASES):
+            table.write(measured)
+        return
+    assert found.over(table.COUNTS[name]) == []
+
+
+def test_counter__two_statements_and_a_transaction__are_counted_as_postgresql_saw_them(
+    world: World, counter: Counter
+) -> None:
+    from kernel import db
+
+    def work() -> bytes:
+        with db.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        with db.atomic(), db.cursor() as cursor:
+            cursor.execute("SELECT 2")
+            cursor.execute("SELECT 3")
+        return b"1234"
+
+    work()
+    assert counter.count(work) == Counts(
+        statements=3, round_trips=5, commits=2, notifies=0, response_bytes=4
+    )

@@ -1,0 +1,116 @@
+"""The data that latency cases work on: tenants as they look after some weeks of use, made by API."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+from urllib.parse import urlencode
+
+from bench.latency.calls import Answer, Application, Call, json_call, send
+from kernel import db, ids
+from kernel.gate import keys, projection
+
+EVERYTHING = ["*:*"]
+METER, METER_EVENT = "latency_calls", "latency.call"
+EVENTS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """One tenant with an unlimited key."""
+
+    id: str
+    slug: str
+    key: str
+    key_id: str
+
+
+@dataclass
+class World:
+    """Makes what cases need, once and lazily; every number given to `fresh` is used once."""
+
+    application: Application
+    _numbers: int = field(default=0)
+
+    @cached_property
+    def platform_key(self) -> str:
+        """A key of the operator that may do everything."""
+        minted, key_id = keys.mint(keys.PLATFORM), ids.new_id()
+        with db.use_alias("staff"), db.atomic():
+            projection.put_credential(
+                minted, key_id=key_id, lineage=key_id, tenant_id=None, permissions=EVERYTHING
+            )
+        return minted.text
+
+    @cached_property
+    def tenant(self) -> Tenant:
+        """The tenant that most cases concern."""
+        tenant = self.new_tenant("enterprise")
+        self._use(tenant)
+        return tenant
+
+    @cached_property
+    def quiet_tenant(self) -> Tenant:
+        """A tenant without usage, for cases that would pile something up."""
+        return self.new_tenant()
+
+    def _use(self, tenant: Tenant) -> None:
+        """Give the tenant a meter and some usage."""
+        meter = {
+            "slug": METER, "eventType": METER_EVENT, "aggregation": "SUM",
+            "valueProperty": "$.value", "groupBy": {"region": "$.region"},
+        }  # fmt: skip
+        self.ask("POST", "/api/v1/meters", meter, key=tenant.key)
+        events = [
+            {
+                "specversion": "1.0", "id": f"{tenant.slug}-{n}", "source": "latency",
+                "type": METER_EVENT, "subject": f"subject-{n % 10}",
+                "data": {"value": n % 7, "region": f"region-{n % 3}"},
+            }
+            for n in range(EVENTS)
+        ]  # fmt: skip
+        headers = {
+            "Authorization": f"Bearer {tenant.key}",
+            "Content-Type": "application/cloudevents-batch+json",
+        }
+        call = Call("POST", "/api/v1/events", headers, json.dumps(events).encode())
+        assert self.send(call).status == 204
+
+    def new_tenant(self, plan: str = "basic") -> Tenant:
+        """One more tenant, with a key whose limits are lifted."""
+        slug = self.fresh("lat")
+        made = self.ask("POST", "/api/v1/admin/tenants", {"name": slug, "slug": slug, "plan": plan})
+        key = self.ask(
+            "POST",
+            f"/api/v1/admin/tenants/{made['id']}/keys",
+            {"name": "latency", "daily": None, "burst": None},
+        )
+        return Tenant(made["id"], slug, key["key"], key["id"])
+
+    def fresh(self, prefix: str) -> str:
+        """A name that nothing else has."""
+        self._numbers += 1
+        return f"{prefix}-{ids.new_id().hex[:20]}-{self._numbers}"
+
+    def ask(self, method: str, path: str, body: Any = None, *, key: str = "") -> Any:
+        """One API call, as the operator unless a key is given; gives the decoded answer."""
+        answer = self.send(json_call(method, path, key or self.platform_key, body))
+        if answer.status >= 400:
+            raise AssertionError(f"{method} {path}: {answer.status} {answer.body[:500]!r}")
+        return json.loads(answer.body) if answer.body else None
+
+    def send(self, call: Call) -> Answer:
+        """One request through the whole stack."""
+        return send(self.application, call)
+
+
+def form(path: str, cookies: dict[str, str], fields: dict[str, str] | None = None) -> Call:
+    """A staff page: GET, or POST of a form where fields are given."""
+    headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items())}
+    if fields is None:
+        return Call("GET", path, headers)
+    headers |= {"Content-Type": "application/x-www-form-urlencoded"}
+    token = {"csrfmiddlewaretoken": cookies["csrftoken"]}
+    return Call("POST", path, headers, urlencode(token | fields).encode())
