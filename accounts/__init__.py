@@ -1,1 +1,1 @@
-
+"""Accounts: people, memberships, roles and keys. See README.md."""

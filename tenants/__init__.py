@@ -1,1 +1,1 @@
-
+"""Tenants: the record of an organisation and its life. See README.md."""

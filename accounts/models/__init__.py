@@ -1,0 +1,7 @@
+"""People (global), their memberships and keys (a tenant's), platform keys (the operator's)."""
+
+from accounts.models.keys import ApiKey, Environment, PlatformKey
+from accounts.models.members import Membership
+from accounts.models.users import User
+
+__all__ = ["ApiKey", "Environment", "Membership", "PlatformKey", "User"]

@@ -1,0 +1,48 @@
+"""Reading tenants."""
+
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from kernel.errors import Invalid, NotFound
+from kernel.tenancy import current_tenant
+from tenants.models import Status, Tenant
+
+_MISSING = "There is no such tenant."
+
+
+def own() -> Tenant:
+    """Give the tenant of the context.
+
+    Raises:
+        kernel.errors.NotFound: its row is gone.
+        kernel.tenancy.TenantRequiredError: no tenant is set.
+    """
+    return by_id(current_tenant())
+
+
+def by_id(tenant_id: UUID, *, lock: bool = False) -> Tenant:
+    """Give one tenant; ``lock`` holds its row until the transaction ends.
+
+    Raises:
+        kernel.errors.NotFound: no such tenant, or none that the context may see.
+    """
+    rows = Tenant.objects.select_for_update() if lock else Tenant.objects.all()
+    tenant = rows.filter(id=tenant_id).first()
+    if tenant is None:
+        raise NotFound(_MISSING, code="tenant_not_found")
+    return tenant
+
+
+def listed(*, status: str | None = None, slug: str | None = None) -> QuerySet[Tenant]:
+    """Select tenants by status and slug, for the operator's list.
+
+    Raises:
+        kernel.errors.Invalid: no such status.
+    """
+    rows = Tenant.objects.all()
+    if status:
+        if status not in Status.values:
+            raise Invalid(f"status is one of {', '.join(Status.values)}.", pointer="/query/status")
+        rows = rows.filter(status=status)
+    return rows.filter(slug=slug) if slug else rows

@@ -1,0 +1,6 @@
+"""Everything that changes a tenant: one verb, one transaction, one audit entry, one event."""
+
+from tenants.services.creating import NewTenant, create
+from tenants.services.lifecycle import close, restore, suspend
+
+__all__ = ["NewTenant", "close", "create", "restore", "suspend"]
