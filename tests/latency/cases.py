@@ -1,8 +1,8 @@
 """One latency case for every route and method; a route without one fails the suite.
 
-A case names its budget (docs/budgets.toml), the status it expects, and how its next valid request is
-made: `make(world)` is called once and gives a function of the request's number, which runs outside
-the timing. The nouns' cases stand in the modules below this one.
+A case names its budget (docs/budgets.toml), the status it expects, and how its next
+valid request is made: `make(world)` is called once and gives a function of the request's number,
+which runs outside the timing. The cases stand in one module for each noun, beside this one.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import pytest
 from bench.latency.calls import send
 from bench.latency.counts import Counter, Counts
 from bench.latency.rounds import Probe
+from kernel import db
 from tests.latency import table
 from tests.latency.registry import ROUTE_CASES
 from tests.latency.world import World
@@ -46,8 +47,6 @@ def test_counts__route__stay_within_their_row(name: str, world: World, counter: 
 def test_counter__two_statements_and_a_transaction__are_counted_as_postgresql_saw_them(
     world: World, counter: Counter
 ) -> None:
-    from kernel import db
-
     def work() -> bytes:
         with db.cursor() as cursor:
             cursor.execute("SELECT 1")

@@ -1,4 +1,5 @@
-"""The data that latency cases work on: tenants as they look after some weeks of use, made by API."""
+"""The data that latency cases work on: tenants as they look after some weeks of use, made by
+API."""
 
 from __future__ import annotations
 
