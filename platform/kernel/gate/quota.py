@@ -6,15 +6,28 @@ app role PostgreSQL refuses any tenant but the connection's.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import orjson
 
 from kernel import db
 from kernel.gate.projection import Burst
+from kernel.gate.wire import HotConnection, Row, Statement
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_STANDING: Final = Statement(
+    "gate_quota_standing",
+    "SELECT feature_key, (extract(epoch FROM window_start) * 1000000)::bigint,"
+    " (extract(epoch FROM window_end) * 1000000)::bigint, used, reserved, hard_limit"
+    " FROM gate.quota_standing($1::uuid, $2, NULL, $3::timestamptz)",
+    parameters=3,
+)
+_REQUESTS: Final = Statement(
+    "gate_requests_today", "SELECT gate.requests_today($1::uuid)", parameters=1
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +124,53 @@ def check(tenant_id: UUID, meter: str, quantity: Decimal) -> tuple[bool, Standin
 
 
 def standings(
-    tenant_id: UUID, at: datetime, *, feature: str | None = None, meter: str | None = None
-) -> list[Standing]:
-    """Read how the tenant's quotas stand in the periods that contain ``at``, without a lock."""
+    tenant_id: UUID,
+    at: datetime,
+    *,
+    feature: str | None = None,
+    connection: HotConnection | None = None,
+) -> dict[str, Standing]:
+    """Read how the tenant's quotas stand in the periods that contain ``at``, by feature.
+
+    Without a lock. ``connection`` None reads on Django's connection of the current alias.
+    """
+    if connection is not None:
+        values = [_bytes(tenant_id), _bytes(feature), _bytes(at)]
+        rows = [_standing(row) for row in connection.rows(_STANDING, values)]
+    else:
+        with db.cursor() as cursor:
+            cursor.execute(
+                "SELECT feature_key, window_start, window_end, used, reserved, hard_limit"
+                " FROM gate.quota_standing(%s, %s, NULL, %s)",
+                [tenant_id, feature, at],
+            )
+            rows = [Standing(*row) for row in cursor.fetchall()]
+    return {one.feature: one for one in rows}
+
+
+def requests_today(tenant_id: UUID, *, connection: HotConnection | None = None) -> int:
+    """Read the counter that admits the tenant's requests of this UTC day."""
+    if connection is not None:
+        return int(connection.row(_REQUESTS, [_bytes(tenant_id)])[0] or 0)
     with db.cursor() as cursor:
-        cursor.execute(
-            "SELECT feature_key, window_start, window_end, used, reserved, hard_limit"
-            " FROM gate.quota_standing(%s, %s, %s, %s)",
-            [tenant_id, feature, meter, at],
-        )
-        return [Standing(*row) for row in cursor.fetchall()]
+        cursor.execute("SELECT gate.requests_today(%s)", [tenant_id])
+        return int(cursor.fetchone()[0] or 0)
+
+
+def _standing(row: Row) -> Standing:
+    feature, start, end, used, reserved, limit = (value and value.decode() for value in row)
+    return Standing(
+        feature or "",
+        _EPOCH + timedelta(microseconds=int(start or 0)),
+        _EPOCH + timedelta(microseconds=int(end or 0)),
+        Decimal(used or 0),
+        Decimal(reserved or 0),
+        None if limit is None else Decimal(limit),
+    )
+
+
+def _bytes(value: object) -> bytes | None:
+    return None if value is None else str(value).encode()
 
 
 def _text(amount: Decimal | None) -> str | None:

@@ -80,6 +80,9 @@ class HotConnection:
         self._connection = None
         self._prepared.clear()
 
+    def __del__(self) -> None:
+        self.close()
+
     def _execute(self, statement: Statement, values: Sequence[Value]) -> pq.abc.PGresult:
         self.calls += 1
         fresh = self._connection is None
@@ -150,6 +153,7 @@ def conninfo(alias: str) -> str:
 class _PerThread(threading.local):
     def __init__(self) -> None:
         self.connection = HotConnection()
+        self.staff = HotConnection("staff")
 
 
 _threads = _PerThread()
@@ -158,3 +162,8 @@ _threads = _PerThread()
 def hot() -> HotConnection:
     """Give this thread's connection."""
     return _threads.connection
+
+
+def hot_staff() -> HotConnection:
+    """Give this thread's connection of the staff role, for the operator's cross-tenant reads."""
+    return _threads.staff

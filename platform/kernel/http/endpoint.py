@@ -67,6 +67,11 @@ class Endpoint(APIView):
             )
         return access
 
+    @property
+    def default_response_headers(self) -> dict[str, str]:
+        """Add nothing: Allow belongs to 405, Vary to what varies."""
+        return {}
+
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Admit the request, run its method, render what comes of it."""
         self.args, self.kwargs = args, kwargs
