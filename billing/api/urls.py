@@ -1,7 +1,30 @@
-"""Routes of the billing app, below /api/v1/."""
+"""Routes of the billing app: ``urlpatterns`` below /api/v1/, ``v2`` below /api/v2/."""
 
-from django.urls import URLPattern, URLResolver
+from typing import Final
 
+from django.urls import URLPattern, URLResolver, path
+
+from billing.api.customers import Customers, OneCustomer
+from billing.api.entitlements import AccessView, EntitlementValueV2View, EntitlementValueView
+from billing.api.features import Features, OneFeature
+from billing.api.plans import Plans, TenantPlan
+from billing.api.subjects import OneSubject, Subjects
 from billing.usage.api.urls import urlpatterns as usage
 
-urlpatterns: list[URLPattern | URLResolver] = [*usage]
+_VALUE: Final = "customers/<str:customer>/entitlements/<str:feature>/value"
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    *usage,
+    path("plans", Plans.as_view()),
+    path("admin/tenants/<str:tenant>/plan", TenantPlan.as_view()),
+    path("features", Features.as_view()),
+    path("features/<str:feature>", OneFeature.as_view()),
+    path("customers", Customers.as_view()),
+    path("customers/<str:customer>", OneCustomer.as_view()),
+    path("customers/<str:customer>/access", AccessView.as_view()),
+    path(_VALUE, EntitlementValueView.as_view()),
+    path("subjects", Subjects.as_view()),
+    path("subjects/<path:subject>", OneSubject.as_view()),
+]
+
+v2: Final[list[URLPattern | URLResolver]] = [path(_VALUE, EntitlementValueV2View.as_view())]

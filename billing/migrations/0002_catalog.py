@@ -83,7 +83,7 @@ class Migration(migrations.Migration):
                 ),
                 ("meter", models.TextField(blank=True, default="")),
                 (
-                    "counter",
+                    "plan_limit",
                     models.TextField(
                         blank=True,
                         choices=[
@@ -116,16 +116,19 @@ class Migration(migrations.Migration):
                     ),
                     models.CheckConstraint(
                         condition=models.Q(
-                            ("kind", "metered"),
-                            models.Q(("counter", ""), ("meter", "")),
+                            models.Q(("kind", "metered"), models.Q(("meter", ""), _negated=True)),
+                            models.Q(
+                                models.Q(("kind", "metered"), _negated=True),
+                                models.Q(("meter", ""), ("plan_limit", "")),
+                            ),
                             _connector="OR",
                         ),
                         name="billing_feature_meter",
                     ),
                     models.UniqueConstraint(
-                        condition=models.Q(("counter", ""), _negated=True),
-                        fields=("counter",),
-                        name="billing_feature_counter",
+                        condition=models.Q(("plan_limit", ""), _negated=True),
+                        fields=("plan_limit",),
+                        name="billing_feature_plan_limit",
                     ),
                 ],
             },

@@ -31,7 +31,7 @@ def _features(apps: Any, alias: str, shipped: Shipped) -> dict[str, Any]:
     rows = apps.get_model("billing", "Feature").objects.using(alias)
     written = {}
     for feature in shipped.features:
-        names = ("name", "description", "meter", "counter", "unit", "options")
+        names = ("name", "description", "meter", "plan_limit", "unit", "options")
         facts = {name: getattr(feature, name) for name in names}
         written[feature.key], _ = rows.get_or_create(
             key=feature.key, defaults={**facts, "kind": feature.kind.value}

@@ -11,8 +11,8 @@ KEY_LENGTH = 64
 FEATURE_PREFIX = "ftr"
 
 
-class Counter(models.TextChoices):
-    """Limits that the gate itself counts: a metered feature may be one of them."""
+class PlanLimit(models.TextChoices):
+    """Limits of a plan version that are the allowance of a metered feature, in UTC days."""
 
     DAILY_REQUESTS = "daily_requests"
     DAILY_WEBHOOKS = "daily_webhooks"
@@ -22,8 +22,9 @@ class Feature(models.Model):
     """Something a plan can grant, by its key. Operator-wide: one catalogue for all tenants.
 
     ``options`` narrow the value (``values`` of an enum, ``minimum`` and ``maximum`` of a number).
-    ``meter`` is the slug of the meter that a metered feature counts; ``counter`` names the gate's
-    own counter where the gate counts it. An archived feature is granted to nobody.
+    ``meter`` is the slug of the operator's meter, SUM or COUNT, that a metered feature counts;
+    ``plan_limit`` names the limit of the plan that is its allowance, where it is one. The gate
+    itself counts the one of daily requests. An archived feature is granted to nobody.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -32,7 +33,7 @@ class Feature(models.Model):
     description = models.TextField(blank=True, default="")
     kind = models.TextField(choices=[(kind.value, kind.value) for kind in Kind])
     meter = models.TextField(blank=True, default="")
-    counter = models.TextField(blank=True, default="", choices=Counter.choices)
+    plan_limit = models.TextField(blank=True, default="", choices=PlanLimit.choices)
     unit = models.TextField(blank=True, default="")
     options = models.JSONField(default=dict, blank=True)
     metadata = models.JSONField(default=dict, blank=True)
@@ -53,12 +54,13 @@ class Feature(models.Model):
             ),
             models.CheckConstraint(
                 name="billing_feature_meter",
-                condition=models.Q(kind=Kind.METERED) | models.Q(meter="", counter=""),
+                condition=models.Q(kind=Kind.METERED) & ~models.Q(meter="")
+                | ~models.Q(kind=Kind.METERED) & models.Q(meter="", plan_limit=""),
             ),
             models.UniqueConstraint(
-                name="billing_feature_counter",
-                fields=["counter"],
-                condition=~models.Q(counter=""),
+                name="billing_feature_plan_limit",
+                fields=["plan_limit"],
+                condition=~models.Q(plan_limit=""),
             ),
         ]
 

@@ -21,7 +21,7 @@ class ShippedFeature:
     name: str
     description: str
     meter: str
-    counter: str
+    plan_limit: str
     unit: str
     options: dict[str, Any]
 
@@ -92,7 +92,7 @@ def _feature(entry: dict[str, Any]) -> ShippedFeature:
         name=entry["name"],
         description=entry.get("description", ""),
         meter=entry.get("meter", ""),
-        counter=entry.get("counter", ""),
+        plan_limit=entry.get("plan_limit", ""),
         unit=entry.get("unit", ""),
         options=entry.get("options", {}),
     )

@@ -6,7 +6,7 @@ each entitlement version of a tenant, and answers for any instant.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -14,6 +14,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from billing.catalog.models.values import UNLIMITED, Allowance, Kind, Unlimited, Value
+from billing.catalog.queries import FeatureFact, PlanContent
 from billing.entitlements.models.overrides import Mode
 
 
@@ -23,17 +24,6 @@ class Source(StrEnum):
     OVERRIDE = "override"
     PLAN = "plan"
     NONE = "none"
-
-
-@dataclass(frozen=True, slots=True)
-class FeatureFact:
-    """What evaluation needs to know of a feature."""
-
-    id: UUID
-    key: str
-    kind: Kind
-    meter: str = ""
-    counter: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +56,22 @@ class Effective:
 
     @property
     def granted(self) -> bool:
-        """Tell whether the tenant has the feature at all: a boolean that is not false, or a value."""
+        """Tell whether the tenant has the feature: a boolean that is not false, or any value."""
         return self.value is not None and self.value is not False
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything that decides a tenant's entitlements, at one entitlement version.
+    """Everything that decides a tenant's entitlements, at one version, and its key (slug).
 
-    ``planned`` holds the plan version's values by feature key, ``overrides`` the tenant's own.
+    ``planned`` holds the plan version's values by feature key, limits of the plan
+    among them; ``overrides`` holds the tenant's own.
     """
 
     tenant_id: UUID
+    slug: str
     zone: ZoneInfo
-    plan: str | None
-    plan_version: int | None
+    plan: PlanContent | None
     features: Mapping[str, FeatureFact]
     planned: Mapping[str, Value]
     overrides: Mapping[str, tuple[OverrideFact, ...]] = field(default_factory=dict)
@@ -107,12 +98,16 @@ class Snapshot:
 def resolve(
     feature: FeatureFact, planned: Value | None, overrides: Iterable[OverrideFact], at: datetime
 ) -> Effective:
-    """Decide the value of one feature at one instant."""
+    """Decide the value of one feature at one instant.
+
+    An allowance keeps the plan's period whatever an override says: the two count in the same
+    windows, so that a change of the limit never changes what was used.
+    """
     for override in overrides:
         if override.in_force(at):
-            value = override.value
-            if override.mode is Mode.ADD:
-                value = add(planned, value)
+            value = add(planned, override.value) if override.mode is Mode.ADD else override.value
+            if isinstance(planned, Allowance) and isinstance(value, Allowance):
+                value = replace(value, period=planned.period)
             return Effective(feature, value, Source.OVERRIDE, override.id, override.expires_at)
     if planned is None:
         return Effective(feature, None, Source.NONE)

@@ -20,8 +20,8 @@ class Override(TenantOwned):
     """A tenant's own value of a feature during [starts_at, expires_at), unless paused or revoked.
 
     Start and expiry act at read time; no job flips anything. At most one override of a tenant and
-    feature is in force at any instant: an exclusion constraint of the table (migration 0002) says so, which counts
-    every row that is not revoked.
+    feature is in force at any instant: an exclusion constraint of the table (migration 0002) says
+    so, which counts every row that is not revoked.
     """
 
     feature = models.ForeignKey(Feature, on_delete=models.PROTECT, related_name="+")

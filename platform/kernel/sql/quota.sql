@@ -222,7 +222,16 @@ BEGIN
      AND (p_meter IS NULL OR q.meter = p_meter);
 END $$;
 
+-- What the tenant has used of its requests of this UTC day: the very counter that admits them.
+CREATE FUNCTION gate.requests_today(p_tenant uuid) RETURNS bigint
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog AS $$
+BEGIN
+  PERFORM gate.assert_tenant(p_tenant);
+  RETURN (SELECT r.used FROM gate.read_counter(p_tenant, gate.now_us() / 86400000000) AS r);
+END $$;
+
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA gate FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
-  gate.put_pending, gate.put_quotas, gate.add_usage, gate.check_quota, gate.quota_standing
+  gate.put_pending, gate.put_quotas, gate.add_usage, gate.check_quota, gate.quota_standing,
+  gate.requests_today
 TO innkeeper_app, innkeeper_staff;

@@ -21,9 +21,9 @@ def test_plan__shipped__has_the_required_limits(key, daily, rate, depth):
     assert (plan.burst_rate, plan.burst_depth) == (rate, depth)
 
 
-def test_plans__shipped__are_three_and_grant_every_feature_that_the_gate_does_not_count():
+def test_plans__shipped__are_three_and_grant_every_feature_that_is_no_limit_of_the_plan():
     shipped = load()
-    wanted = {feature.key for feature in shipped.features if not feature.counter}
+    wanted = {feature.key for feature in shipped.features if not feature.plan_limit}
 
     assert [plan.key for plan in shipped.plans] == ["basic", "professional", "enterprise"]
     assert all(set(plan.grants) == wanted for plan in shipped.plans)

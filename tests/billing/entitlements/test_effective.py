@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from billing.catalog.models.values import UNLIMITED, Allowance, Interval, Kind
+from billing.catalog.queries import FeatureFact
 from billing.entitlements.models.effective import (
     Effective,
-    FeatureFact,
     OverrideFact,
     Snapshot,
     Source,
@@ -63,6 +63,15 @@ def test_resolve__override_decides__names_it_and_its_expiry():
     assert effective.expires_at == NOON + timedelta(hours=1)
 
 
+def test_resolve__override_of_an_allowance__keeps_the_plans_period():
+    units = FeatureFact(UUID(int=4), "units", Kind.METERED, "units")
+    yearly = override(Allowance(Decimal(9), Interval.YEAR, soft=True))
+
+    value = resolve(units, Allowance(Decimal(5), Interval.MONTH), [yearly], NOON).value
+
+    assert value == Allowance(Decimal(9), Interval.MONTH, soft=True)
+
+
 def test_resolve__override_sets_false__takes_a_planned_feature_away():
     assert resolve(SSO, True, [override(False)], NOON).granted is False
 
@@ -101,9 +110,9 @@ def test_add__other_kinds__are_refused(planned, extra):
 def snapshot(overrides=None):
     return Snapshot(
         tenant_id=UUID(int=3),
+        slug="acme",
         zone=ZoneInfo("UTC"),
-        plan="basic",
-        plan_version=1,
+        plan=None,
         features={"sso": SSO, "seats": SEATS},
         planned={"seats": 5},
         overrides=overrides or {},

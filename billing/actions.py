@@ -1,0 +1,62 @@
+"""What billing writes into the audit log."""
+
+from typing import Final
+
+from audit.registry import Action, Severity
+from billing.usage import actions as usage
+
+PLAN_CHANGED: Final = Action(
+    "subscription.changed",
+    Severity.NOTICE,
+    "{actor} moved {tenant} to another plan",
+    help="A tenant got a plan version, from now on.",
+)
+PLAN_VERSION_PUBLISHED: Final = Action(
+    "plan.published",
+    Severity.NOTICE,
+    "{actor} published {target}",
+    help="A plan version became the one that tenants get; it never changes again.",
+)
+FEATURE_CREATED: Final = Action(
+    "feature.created", Severity.INFO, "{actor} created {target}", help="A feature was added."
+)
+OVERRIDE_GRANTED: Final = Action(
+    "override.granted",
+    Severity.NOTICE,
+    "{actor} gave {tenant} an override",
+    help="A tenant got its own value of a feature, for a time or for good.",
+)
+OVERRIDE_PAUSED: Final = Action(
+    "override.paused",
+    Severity.NOTICE,
+    "{actor} paused or resumed {target}",
+    help="An override was switched off or on again without ending it.",
+)
+OVERRIDE_REVOKED: Final = Action(
+    "override.revoked",
+    Severity.NOTICE,
+    "{actor} revoked {target}",
+    help="An override was ended for good.",
+)
+SUBJECT_WRITTEN: Final = Action(
+    "subject.written",
+    Severity.INFO,
+    "{actor} described {target}",
+    personal=["display_name"],
+    help="A subject was created or changed.",
+)
+SUBJECT_DELETED: Final = Action(
+    "subject.deleted", Severity.INFO, "{actor} deleted {target}", help="A description went away."
+)
+
+ALL: Final = (
+    PLAN_CHANGED,
+    PLAN_VERSION_PUBLISHED,
+    FEATURE_CREATED,
+    OVERRIDE_GRANTED,
+    OVERRIDE_PAUSED,
+    OVERRIDE_REVOKED,
+    SUBJECT_WRITTEN,
+    SUBJECT_DELETED,
+    *usage.ALL,
+)

@@ -1,0 +1,179 @@
+"""What plans, features, customers and entitlements look like, for the OpenAPI document.
+
+Names with capitals are those of OpenMeter's contract (metering-and-billing.md 2.5 and 2.6).
+"""
+
+# ruff: noqa: N815
+
+from typing import Any
+
+from rest_framework import serializers
+
+from billing.catalog.models import Interval, Kind
+
+UNLIMITED_OR_NUMBER = 'A whole number, or {"unlimited": true}.'
+
+
+class CustomerSerializer(serializers.Serializer[Any]):
+    """A customer: a tenant."""
+
+    id = serializers.CharField(help_text="ten_…")
+    key = serializers.CharField(help_text="The tenant's slug.")
+    name = serializers.CharField()
+    createdAt = serializers.DateTimeField()
+    updatedAt = serializers.DateTimeField()
+    deletedAt = serializers.DateTimeField(required=False)
+    usageAttribution = serializers.DictField(
+        child=serializers.ListField(child=serializers.CharField()),
+        help_text='{"subjectKeys": […]}: the subjects of the operator\'s events that are its own.',
+    )
+    metadata = serializers.DictField(child=serializers.CharField())
+    currency = serializers.CharField(required=False)
+    currentSubscriptionId = serializers.CharField(required=False)
+    subscriptions = serializers.ListField(child=serializers.DictField(), required=False)
+
+
+class CustomerPageSerializer(serializers.Serializer[Any]):
+    """A numbered page of customers."""
+
+    totalCount = serializers.IntegerField()
+    page = serializers.IntegerField()
+    pageSize = serializers.IntegerField()
+    items = CustomerSerializer(many=True)
+
+
+class FeatureSerializer(serializers.Serializer[Any]):
+    """A feature of the catalogue."""
+
+    id = serializers.CharField(help_text="ftr_…")
+    key = serializers.CharField()
+    name = serializers.CharField()
+    description = serializers.CharField()
+    kind = serializers.ChoiceField([kind.value for kind in Kind])
+    unit = serializers.CharField()
+    options = serializers.DictField()
+    metadata = serializers.DictField(child=serializers.CharField())
+    meterSlug = serializers.CharField(required=False)
+    createdAt = serializers.DateTimeField()
+    updatedAt = serializers.DateTimeField()
+    archivedAt = serializers.DateTimeField(required=False)
+
+
+class BurstSerializer(serializers.Serializer[Any]):
+    """Requests a second on average, and at once."""
+
+    rate = serializers.IntegerField()
+    depth = serializers.IntegerField()
+
+
+class LimitsSerializer(serializers.Serializer[Any]):
+    """The limits of a plan, per UTC day."""
+
+    daily_requests = serializers.JSONField(help_text=UNLIMITED_OR_NUMBER)
+    daily_webhooks = serializers.JSONField(help_text=UNLIMITED_OR_NUMBER)
+    burst = BurstSerializer(allow_null=True)
+
+
+class PlanSerializer(serializers.Serializer[Any]):
+    """The newest published version of a plan."""
+
+    id = serializers.CharField(help_text="pln_…")
+    key = serializers.CharField()
+    name = serializers.CharField()
+    description = serializers.CharField()
+    version = serializers.IntegerField()
+    status = serializers.ChoiceField(["active"])
+    currency = serializers.CharField()
+    limits = LimitsSerializer()
+    features = serializers.DictField(help_text="Granted values by feature key.")
+    createdAt = serializers.DateTimeField()
+    updatedAt = serializers.DateTimeField()
+    billingCadence = serializers.CharField(help_text="ISO 8601 duration.")
+    phases = serializers.ListField(child=serializers.DictField())
+    validationErrors = serializers.ListField(child=serializers.DictField())
+
+
+class PlanPageSerializer(serializers.Serializer[Any]):
+    """All plans on offer, on one page."""
+
+    totalCount = serializers.IntegerField()
+    page = serializers.IntegerField()
+    pageSize = serializers.IntegerField()
+    items = PlanSerializer(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+class TenantPlanSerializer(serializers.Serializer[Any]):
+    """The plan of a tenant, and since when."""
+
+    tenant = serializers.CharField(help_text="ten_…")
+    plan = serializers.CharField()
+    version = serializers.IntegerField()
+    subscription = serializers.CharField(help_text="sub_…")
+    since = serializers.DateTimeField()
+    limits = LimitsSerializer()
+
+
+class PlanChoiceSerializer(serializers.Serializer[Any]):
+    """Which plan a tenant shall have."""
+
+    plan = serializers.CharField(help_text="A plan's key.")
+
+
+class EntitlementValueSerializer(serializers.Serializer[Any]):
+    """The value of an entitlement. Members other than hasAccess depend on its type."""
+
+    hasAccess = serializers.BooleanField()
+    type = serializers.ChoiceField(["boolean", "static", "metered"], required=False)
+    source = serializers.ChoiceField(["plan", "override", "none"], required=False)
+    expiresAt = serializers.DateTimeField(required=False, help_text="When the override ends.")
+    config = serializers.CharField(required=False, help_text="Static: an object as JSON text.")
+    value = serializers.JSONField(required=False, help_text="Static: the value itself.")
+    unlimited = serializers.BooleanField(required=False)
+    balance = serializers.FloatField(required=False)
+    usage = serializers.FloatField(required=False)
+    overage = serializers.FloatField(required=False)
+    totalAvailableGrantAmount = serializers.FloatField(required=False)
+    remaining = serializers.FloatField(required=False, help_text="Balance less reservations.")
+    reserved = serializers.FloatField(required=False)
+    balanceDecimal = serializers.CharField(required=False, help_text="Exact, as all …Decimal.")
+    usageDecimal = serializers.CharField(required=False)
+    overageDecimal = serializers.CharField(required=False)
+    totalAvailableGrantAmountDecimal = serializers.CharField(required=False)
+    remainingDecimal = serializers.CharField(required=False)
+    reservedDecimal = serializers.CharField(required=False)
+    softLimit = serializers.BooleanField(required=False)
+    period = serializers.ChoiceField([interval.value for interval in Interval], required=False)
+    periodStart = serializers.DateTimeField(required=False)
+    resetAt = serializers.DateTimeField(required=False)
+
+
+class EntitlementValueV2Serializer(EntitlementValueSerializer):
+    """The value of an entitlement with the balances of its grants."""
+
+    grantBalances = serializers.DictField(child=serializers.FloatField(), required=False)
+
+
+class AccessSerializer(serializers.Serializer[Any]):
+    """What a customer may use, by feature key."""
+
+    entitlements = serializers.DictField(child=EntitlementValueSerializer())
+
+
+class SubjectInputSerializer(serializers.Serializer[Any]):
+    """A subject to be described: absent members stay, null clears."""
+
+    key = serializers.CharField()
+    displayName = serializers.CharField(required=False, allow_null=True)
+    metadata = serializers.DictField(required=False, allow_null=True)
+    currentPeriodStart = serializers.DateTimeField(required=False, allow_null=True)
+    currentPeriodEnd = serializers.DateTimeField(required=False, allow_null=True)
+    stripeCustomerId = serializers.CharField(required=False, allow_null=True)
+
+
+class SubjectSerializer(SubjectInputSerializer):
+    """A subject."""
+
+    id = serializers.CharField(help_text="sbj_…")
+    createdAt = serializers.DateTimeField()
+    updatedAt = serializers.DateTimeField()

@@ -1,0 +1,68 @@
+"""Reads of features."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db import models
+
+from billing.catalog.models import Feature, Kind, PlanLimit
+from kernel import ids
+from kernel.errors import NotFound
+
+FEATURE_PREFIX = "ftr"
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureFact:
+    """What evaluation needs to know of a feature."""
+
+    id: UUID
+    key: str
+    kind: Kind
+    meter: str = ""
+    plan_limit: str = ""
+
+    @property
+    def counted_by_gate(self) -> bool:
+        """Tell whether the gate's own request counter is what the feature counts."""
+        return self.plan_limit == PlanLimit.DAILY_REQUESTS
+
+    @property
+    def has_quota(self) -> bool:
+        """Tell whether the feature is counted in quota windows."""
+        return self.kind is Kind.METERED and not self.counted_by_gate
+
+
+def live_features(
+    meters: Sequence[str] = (), *, archived: bool = False
+) -> models.QuerySet[Feature]:
+    """Give the features by key, of the named meters if any; archived ones only if asked."""
+    rows = Feature.objects.order_by("key")
+    if meters:
+        rows = rows.filter(meter__in=meters)
+    return rows if archived else rows.filter(archived_at=None)
+
+
+def feature_by_key(id_or_key: str) -> Feature:
+    """Find a feature by its id (``ftr_…``) or key; archived ones too.
+
+    Raises:
+        kernel.errors.NotFound: there is none.
+    """
+    try:
+        found = Feature.objects.filter(id=ids.decode(FEATURE_PREFIX, id_or_key)).first()
+    except ids.InvalidIdError:
+        found = Feature.objects.filter(key=id_or_key).first()
+    if found is None:
+        raise NotFound("There is no such feature.")
+    return found
+
+
+def feature_facts() -> dict[str, FeatureFact]:
+    """Read what evaluation needs of all live features, by key."""
+    rows = live_features().values_list("id", "key", "kind", "meter", "plan_limit")
+    return {
+        key: FeatureFact(id_, key, Kind(kind), meter, plan_limit)
+        for id_, key, kind, meter, plan_limit in rows
+    }

@@ -1,0 +1,93 @@
+"""What the gate must know of a snapshot: limits, features, quota windows, now and later."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from billing.catalog.models import Interval
+from billing.catalog.models.periods import Period, period_at
+from billing.catalog.models.values import Allowance
+from billing.entitlements.models.effective import Effective, Snapshot
+from kernel.gate.projection import Burst
+from kernel.gate.quota import Change
+
+AHEAD: Final = {Interval.DAY: 15, Interval.WEEK: 6, Interval.MONTH: 3, Interval.YEAR: 2}
+"""How many periods are opened in advance, the running one included."""
+_NOTHING: Final = Decimal(0)
+_UTC: Final = ZoneInfo("UTC")
+
+
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """What the gate enforces at one instant. None is unlimited; ``hard_limits`` by feature key."""
+
+    daily: int | None
+    burst: Burst | None
+    features: tuple[str, ...]
+    hard_limits: Mapping[str, Decimal | None]
+
+    def change(self, at: datetime) -> Change:
+        """Give these grants as the gate's pending change."""
+        return Change(at, self.daily, self.burst, self.features, self.hard_limits)
+
+
+def grants_at(snapshot: Snapshot, at: datetime) -> Grants:
+    """Evaluate everything that the gate enforces. Without a plan nothing is allowed."""
+    effective = snapshot.all(at)
+    daily: Decimal | None = _NOTHING
+    for one in effective:
+        if one.feature.counted_by_gate:
+            daily = hard_limit(one)
+    return Grants(
+        daily=None if daily is None else int(daily),
+        burst=snapshot.plan.burst if snapshot.plan else None,
+        features=tuple(one.feature.key for one in effective if one.granted),
+        hard_limits={
+            one.feature.key: hard_limit(one) for one in effective if one.feature.has_quota
+        },
+    )
+
+
+def changes_after(snapshot: Snapshot, at: datetime) -> Iterator[Change]:
+    """Go through all later states of the grants, each at its instant."""
+    boundary = snapshot.boundary(at)
+    while boundary is not None:
+        yield grants_at(snapshot, boundary).change(boundary)
+        boundary = snapshot.boundary(boundary)
+
+
+def hard_limit(effective: Effective) -> Decimal | None:
+    """Give the amount beyond which use is refused: none if soft or unlimited, 0 if not granted."""
+    match effective.value:
+        case Allowance(soft=True):
+            return None
+        case Allowance(limit=limit):
+            return limit
+        case _:
+            return _NOTHING
+
+
+def interval_of(effective: Effective) -> Interval:
+    """Give the period in which the feature is counted; a month where it is not granted."""
+    return effective.value.period if isinstance(effective.value, Allowance) else Interval.MONTH
+
+
+def periods_ahead(snapshot: Snapshot, effective: Effective, at: datetime) -> list[Period]:
+    """Give the running period of a metered feature and the ones opened in advance."""
+    interval = interval_of(effective)
+    periods = [period_of(snapshot, effective, at)]
+    while len(periods) < AHEAD[interval]:
+        periods.append(period_of(snapshot, effective, periods[-1].end))
+    return periods
+
+
+def period_of(snapshot: Snapshot, effective: Effective, at: datetime) -> Period:
+    """Give the period of a metered feature that contains the instant.
+
+    Periods are civil ones of the tenant's zone, but for limits of the plan, which are UTC days.
+    """
+    zone = _UTC if effective.feature.plan_limit else snapshot.zone
+    return period_at(interval_of(effective), at, zone)

@@ -1,0 +1,113 @@
+"""Snapshots: what decides a tenant's entitlements, in process memory, never stale.
+
+A snapshot is keyed by the versions that the gate returned with the request. Whatever changes an
+entitlement or the tenant raises a version in its own transaction, so the next request anywhere asks
+for a snapshot that nobody has yet. Overrides start and end by the clock inside a snapshot.
+"""
+
+import threading
+from collections import OrderedDict
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from billing.catalog.models.values import Kind, Value, read
+from billing.catalog.queries import FeatureFact, content_of, feature_facts
+from billing.entitlements.models import Mode, Override
+from billing.entitlements.models.effective import OverrideFact, Snapshot
+from billing.subscriptions.queries import current_version_id, version_id_at
+from kernel.authz import Principal
+from tenants.queries import by_id
+
+CAPACITY: Final = 1_024
+"""How many tenants' snapshots a process keeps, least recently used out first (about 10 KB each)."""
+
+
+Version = tuple[int, int]
+
+
+class SnapshotCache:
+    """The newest snapshot of each recently seen tenant."""
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._capacity = capacity
+        self._kept: OrderedDict[UUID, tuple[Version, Snapshot]] = OrderedDict()
+        self._guard = threading.Lock()
+
+    def get(self, tenant_id: UUID, version: Version) -> Snapshot | None:
+        """Give the snapshot of exactly this version, if it is kept."""
+        with self._guard:
+            found = self._kept.get(tenant_id)
+            if found is None or found[0] != version:
+                return None
+            self._kept.move_to_end(tenant_id)
+            return found[1]
+
+    def put(self, tenant_id: UUID, version: Version, snapshot: Snapshot) -> None:
+        """Keep a snapshot, unless a newer one is there."""
+        with self._guard:
+            found = self._kept.get(tenant_id)
+            if found is not None and found[0] > version:
+                return
+            self._kept[tenant_id] = (version, snapshot)
+            self._kept.move_to_end(tenant_id)
+            while len(self._kept) > self._capacity:
+                self._kept.popitem(last=False)
+
+
+cache: Final = SnapshotCache()
+
+
+def snapshot_of(principal: Principal, tenant_id: UUID) -> Snapshot:
+    """Give the tenant's snapshot for a request; load it on the first use of its version.
+
+    The gate told the versions of the tenant that the principal acts for; another tenant's snapshot
+    is loaded afresh. A load may see a newer state than its version says: then it is right early.
+    """
+    if principal.tenant_id != tenant_id:
+        return load(tenant_id)
+    version = (principal.versions["config"], principal.versions["entitlement"])
+    found = cache.get(tenant_id, version)
+    if found is None:
+        found = load(tenant_id)
+        cache.put(tenant_id, version, found)
+    return found
+
+
+def load(tenant_id: UUID, at: datetime | None = None) -> Snapshot:
+    """Read everything that decides the tenant's entitlements, now or under its plan of ``at``."""
+    tenant = by_id(tenant_id)
+    features = feature_facts()
+    version_id = version_id_at(tenant_id, at) if at else current_version_id(tenant_id)
+    plan = content_of(version_id) if version_id else None
+    planned: dict[str, Value] = {}
+    if plan is not None:
+        planned.update({key: value for key, value in plan.grants.items() if key in features})
+        for feature in features.values():
+            if feature.plan_limit:
+                planned[feature.key] = plan.allowance_of(feature.plan_limit)
+    return Snapshot(
+        tenant_id=tenant_id,
+        slug=tenant.slug,
+        zone=ZoneInfo(tenant.timezone),
+        plan=plan,
+        features=features,
+        planned=planned,
+        overrides=_overrides(tenant_id, features),
+    )
+
+
+def _overrides(
+    tenant_id: UUID, features: dict[str, FeatureFact]
+) -> dict[str, tuple[OverrideFact, ...]]:
+    rows = Override.objects.filter(tenant_id=tenant_id, revoked_at=None, paused=False).values_list(
+        "feature__key", "feature__options", "id", "mode", "value", "starts_at", "expires_at"
+    )
+    found: dict[str, tuple[OverrideFact, ...]] = {}
+    for key, options, id_, mode, value, starts_at, expires_at in rows:
+        if key in features:
+            typed = read(Kind(features[key].kind), value, options)
+            fact = OverrideFact(id_, Mode(mode), typed, starts_at, expires_at)
+            found[key] = (*found.get(key, ()), fact)
+    return found

@@ -1,0 +1,132 @@
+"""Reads of customers: tenants with their plan and the subjects attributed to them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from django.db import models
+
+from billing.subscriptions.models import Subscription
+from billing.usage.queries import customers
+from kernel import db
+from kernel.tenancy import tenant_or_none
+from tenants.models import Status, Tenant
+
+ORDERS: Final = {"id": "id", "name": "name", "createdAt": "created_at"}
+"""Orders of a list, by OpenMeter's names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """A tenant as a customer. ``key`` is its slug; ``deleted_at`` is when it was closed."""
+
+    id: UUID
+    key: str
+    name: str
+    created_at: datetime
+    updated_at: datetime
+    deleted_at: datetime | None
+    subject_keys: Sequence[str] = ()
+    subscription_id: UUID | None = None
+    currency: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """What to list: parts of key, name and subject, a plan's key, order and page (from 1)."""
+
+    key: str = ""
+    name: str = ""
+    subject: str = ""
+    plan: str = ""
+    include_deleted: bool = False
+    order_by: str = "name"
+    descending: bool = False
+    page: int = 1
+    size: int = 100
+
+
+def find(id_or_key: str) -> Customer:
+    """Find a customer that the context may see: a tenant finds itself only.
+
+    Raises:
+        kernel.errors.NotFound: no such customer, or another tenant.
+    """
+    tenant = Tenant.objects.get(id=customers.find(id_or_key))
+    return _customers([tenant])[0]
+
+
+def search(wanted: Search) -> tuple[int, list[Customer]]:
+    """Count and list the customers that the context may see.
+
+    The count is OpenMeter's contract; it runs over the tenant table only.
+    """
+    rows = _filtered(wanted)
+    order = ("-" if wanted.descending else "") + ORDERS[wanted.order_by]
+    first = (wanted.page - 1) * wanted.size
+    page = rows.order_by(order, "id")[first : first + wanted.size]
+    return rows.count(), _customers(list(page))
+
+
+def _filtered(wanted: Search) -> models.QuerySet[Tenant]:
+    rows: models.QuerySet[Tenant] = Tenant.objects.all()
+    if not wanted.include_deleted:
+        rows = rows.exclude(status=Status.CLOSED)
+    if wanted.key:
+        rows = rows.filter(slug__icontains=wanted.key)
+    if wanted.name:
+        rows = rows.filter(name__icontains=wanted.name)
+    if wanted.plan:
+        current = Subscription.objects.filter(ends_at=None, version__plan__key=wanted.plan)
+        rows = rows.filter(id__in=current.values("tenant_id"))
+    if wanted.subject:
+        rows = rows.filter(id__in=_attributed(wanted.subject))
+    return rows
+
+
+def _customers(tenants: Sequence[Tenant]) -> list[Customer]:
+    ids = [tenant.id for tenant in tenants]
+    subscriptions = {
+        tenant_id: (id_, currency)
+        for tenant_id, id_, currency in Subscription.objects.filter(
+            tenant_id__in=ids, ends_at=None
+        ).values_list("tenant_id", "id", "version__currency")
+    }
+    subjects = _subject_keys(ids)
+    return [
+        Customer(
+            tenant.id,
+            tenant.slug,
+            tenant.name,
+            tenant.created_at,
+            tenant.updated_at,
+            tenant.closed_at,
+            subjects.get(tenant.id, ()),
+            *subscriptions.get(tenant.id, (None, "")),
+        )
+        for tenant in tenants
+    ]
+
+
+def _subject_keys(tenant_ids: Sequence[UUID]) -> dict[UUID, list[str]]:
+    with db.cursor() as cursor:
+        cursor.execute(
+            "SELECT tenant_id, array_agg(subject ORDER BY subject) FROM billing_usage_attribution"
+            " WHERE tenant_id = ANY (%s) GROUP BY tenant_id",
+            [list(tenant_ids)],
+        )
+        return dict(cursor.fetchall())
+
+
+def _attributed(part: str) -> list[UUID]:
+    """Find the visible tenants that a subject key with this part is attributed to."""
+    with db.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT tenant_id FROM billing_usage_attribution"
+            " WHERE position(lower(%s) IN lower(subject)) > 0"
+            " AND tenant_id = coalesce(%s, tenant_id)",
+            [part, tenant_or_none()],
+        )
+        return [row[0] for row in cursor.fetchall()]
