@@ -26,6 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(markdown(report))
     for path in report.write():
         say(f"written: {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+    if "--record" in (sys.argv[1:] if arguments is None else arguments):
+        report.record()
     conclude(report)
     return EXIT[report.verdict()]
 
@@ -45,6 +47,9 @@ def options(arguments: Sequence[str] | None = None) -> Options:
     parser.add_argument("--seconds", type=float, help="of each round of each rung (default 2)")
     parser.add_argument("--rounds", type=int, help="of the ladder, forwards and back (default 6)")
     parser.add_argument("--connections", type=int, default=8, help="of the closed loop (default 8)")
+    parser.add_argument(
+        "--record", action="store_true", help="put the report into docs/performance.md"
+    )
     chosen, usual = parser.parse_args(given), Options()
     return Options(
         parts=tuple(chosen.only or PARTS),

@@ -120,6 +120,19 @@ def calibrate(sample: Callable[[], float] = python_sample, count: int = 200) -> 
     return Calibration([sample() for _ in range(count)])
 
 
+def quietest(folder: Path, kind: str, found: Calibration) -> float:
+    """The median of the quietest session of this machine so far, this one included.
+
+    Kept in `machine-<fingerprint>.json` in the folder, by kind of calibration.
+    """
+    file = folder / f"machine-{fingerprint().id}.json"
+    stored: dict[str, float] = json.loads(file.read_text()) if file.exists() else {}
+    stored[kind] = min(found.quiet_median, stored.get(kind, found.quiet_median))
+    folder.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(stored, indent=1))
+    return stored[kind]
+
+
 @dataclass(frozen=True, slots=True)
 class Contamination:
     """What disturbed one sample from outside: counted apart, never a reason to drop a sample

@@ -14,6 +14,8 @@ from bench.machine import Fingerprint
 from bench.statistics import Verdict, percentile
 
 RESULTS = Path(__file__).resolve().parent / "results"
+DOCUMENT = RESULTS.parents[1] / "docs" / "performance.md"
+BEGIN, END = "<!-- found:begin -->", "<!-- found:end -->"
 
 
 @dataclass(slots=True)
@@ -53,6 +55,20 @@ class Report:
         human.write_text(text, encoding="utf-8")
         (folder / "latest.md").write_text(text, encoding="utf-8")
         return machine, human
+
+    def record(self, document: Path = DOCUMENT) -> None:
+        """Put the report into the documentation, in place of the one that stood there.
+
+        Raises:
+            ValueError: the document has no place for it.
+        """
+        text = document.read_text(encoding="utf-8")
+        before, begin, rest = text.partition(BEGIN)
+        _, end, after = rest.partition(END)
+        if not begin or not end:
+            raise ValueError(f"{document.name} lacks {BEGIN} … {END}")
+        body = markdown(self).replace("# Benchmark", "### Benchmark", 1)
+        document.write_text(f"{before}{BEGIN}\n{body}{END}{after}", encoding="utf-8")
 
     def as_json(self) -> dict[str, Any]:
         """Plain data; open-loop latencies as percentiles and every ladder round as measured."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from bench import legs, machine
 from bench.ladder import Ladder, Say, climb
 from bench.options import Options
-from bench.report import Report
+from bench.report import RESULTS, Report
 from bench.systems import lineup
 from bench.systems.lineup import Systems
 from bench.systems.server import ROOT
@@ -39,7 +39,7 @@ def run(options: Options, say: Say) -> Report:
             machine=machine.fingerprint(),
             calibration_ms=calibration.quiet_median,
             fdatasync_ms=machine.fdatasync_ms(folder),
-            objection=calibration.objection(),
+            objection=calibration.objection(machine.quietest(RESULTS, "python", calibration)),
         )
         systems = lineup.start(options, folder, stack, say)
         if systems.rungs:

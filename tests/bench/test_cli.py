@@ -179,6 +179,23 @@ def test_write__report__is_json_and_markdown(tmp_path: Path) -> None:
     assert human.read_text() == (tmp_path / "latest.md").read_text() == markdown(found)
 
 
+def test_record__document_with_an_older_report__holds_the_new_one_instead(tmp_path: Path) -> None:
+    document = tmp_path / "performance.md"
+    document.write_text("# Page\n<!-- found:begin -->\nold\n<!-- found:end -->\nend\n")
+    report().record(document)
+    text = document.read_text()
+    assert text.startswith("# Page\n<!-- found:begin -->\n### Benchmark of abc")
+    assert text.endswith("<!-- found:end -->\nend\n")
+    assert "old" not in text
+
+
+def test_record__document_without_a_place__is_refused(tmp_path: Path) -> None:
+    document = tmp_path / "performance.md"
+    document.write_text("# Page\n")
+    with pytest.raises(ValueError, match="lacks"):
+        report().record(document)
+
+
 def test_conclude__inconclusive_run__says_so_loudly(capsys: pytest.CaptureFixture[str]) -> None:
     conclude(
         report(

@@ -52,6 +52,14 @@ def test_objection__slower_than_the_stored_quiet_median__compares_with_that() ->
     assert calibration.objection(quiet=0.2) == "machine busy: calibration p99 is 3.5 times quiet"
 
 
+def test_quietest__three_sessions__keeps_the_lowest_median_by_kind(tmp_path: Path) -> None:
+    seen = [
+        machine.quietest(tmp_path, kind, machine.Calibration([value] * 4))
+        for kind, value in (("a", 0.3), ("a", 0.2), ("a", 0.4), ("b", 0.5))
+    ]
+    assert seen == [0.3, 0.2, 0.2, 0.5]
+
+
 def test_cpu_seconds__own_work_and_that_of_ended_children__is_counted() -> None:
     before = processes.cpu_seconds(os.getpid())
     burn(0.1)
