@@ -71,6 +71,7 @@ lock: $(VENV)/stamp.uv  ## Compile requirements/*.in into hash-pinned locks (nee
 	$(COMPILE) requirements/uv.in -o requirements/uv.lock.txt
 	$(COMPILE) requirements/run.in -o requirements/run.lock.txt
 	$(COMPILE) requirements/dev.in -o requirements/dev.lock.txt
+	$(COMPILE) bench/peers/requirements.in -o bench/peers/requirements.lock.txt
 
 clean:  ## Remove build products and caches (data and .venv stay)
 	rm -rf dist htmlcov staticfiles .mypy_cache .ruff_cache .import_linter_cache .coverage*
