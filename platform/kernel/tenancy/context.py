@@ -61,14 +61,18 @@ def adopted(tenant_id: UUID | None) -> Iterator[None]:
 
 @contextmanager
 def tenant_context(tenant_id: UUID) -> Iterator[None]:
-    """Work for one tenant inside the block, in the ORM and on the current alias's connection."""
+    """Work for one tenant inside the block, in the ORM and on the current alias's connection.
+
+    At its end the connection is set to the tenant of the surrounding context, or to none: what the
+    setting held before is not believed, since a checkout inside the block may have made it.
+    """
     token = _scope.set(tenant_id)
-    before = _set_on_connection(str(tenant_id))
+    connection, local = _set_on_connection(db.connection())
     try:
         yield
     finally:
         _scope.reset(token)
-        _restore_on_connection(before)
+        _restore_on_connection(connection, local)
 
 
 @contextmanager
@@ -87,43 +91,38 @@ def across_tenants() -> Iterator[None]:
         _scope.reset(token)
 
 
-def _set_on_connection(value: str) -> tuple[BaseDatabaseWrapper, str, bool]:
-    """Set ``app.tenant`` and return what is needed to undo it.
+def _text() -> str:
+    value = _scope.get()
+    return str(value) if isinstance(value, UUID) else ""
+
+
+def _set_on_connection(connection: BaseDatabaseWrapper) -> tuple[BaseDatabaseWrapper, bool]:
+    """Mirror the scope in ``app.tenant``; tell whether only for the open transaction.
 
     Inside a transaction the setting must be local: a session-level setting made in a transaction
-    that rolls back returns to the former tenant (identity.md, measured).
+    that rolls back returns to the former tenant (measured: docs/adr/0080).
     """
-    connection = db.connection()
     local = connection.in_atomic_block
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT current_setting('app.tenant', true), set_config('app.tenant', %s, %s)",
-            [value, local],
-        )
-        row = cursor.fetchone()
-    return connection, row[0] or "", local
+        cursor.execute("SELECT set_config('app.tenant', %s, %s)", [_text(), local])
+    return connection, local
 
 
-def _restore_on_connection(before: tuple[BaseDatabaseWrapper, str, bool]) -> None:
-    connection, value, local = before
+def _restore_on_connection(connection: BaseDatabaseWrapper, local: bool) -> None:
     if connection.connection is None or connection.needs_rollback:
         return  # a new checkout starts clean; an aborted transaction restores by itself
     if local and not connection.in_atomic_block:
         return
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('app.tenant', %s, %s)", [value, local])
+    _set_on_connection(connection)
 
 
 def reset_on_checkout(connection: BaseDatabaseWrapper, **_: Any) -> None:
-    """Clear the setting whenever a connection is opened or taken from the pool.
+    """Set the tenant of the context, or none, whenever a connection is opened or checked out.
 
-    The tenant of the running context is set again at once, so that a reconnect inside a block
-    keeps working for the same tenant and for no other.
+    So a reconnect inside a block keeps working for the same tenant and for no other.
     """
-    value = _scope.get()
-    text = str(value) if isinstance(value, UUID) else ""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('app.tenant', %s, false)", [text])
+        cursor.execute("SELECT set_config('app.tenant', %s, false)", [_text()])
 
 
 def connect_signals() -> None:
