@@ -56,7 +56,78 @@ def ask(world: World) -> Call:
     return json_call("POST", f"{V1}/meters/{METER}/query", world.tenant.key, body)
 
 
+def customer(path: str) -> Case:
+    """What a customer may use, asked by itself."""
+    return Case(
+        always(
+            lambda world: json_call(
+                "GET", f"/api/{path.format(customer=world.tenant.slug)}", world.tenant.key
+            )
+        ),
+        "flags.entitlement_check",
+    )
+
+
+def by_operator(path: str) -> Case:
+    """A GET of the operator about the tenant."""
+    return Case(
+        always(
+            lambda world: json_call(
+                "GET", V1 + path.format(tenant=world.tenant.id), world.platform_key
+            )
+        )
+    )
+
+
+def assign_plan(world: World, number: int) -> Call:
+    """Back and forth between two plans."""
+    plan = ("basic", "professional")[number % 2]
+    path = f"{V1}/admin/tenants/{world.quiet_tenant.id}/plan"
+    return json_call("PUT", path, world.platform_key, {"plan": plan})
+
+
+def describe_subject(world: World, number: int) -> Call:
+    """The same subject again, with another name."""
+    body = [{"key": "subject-1", "displayName": f"Name {number}"}]
+    return json_call("POST", f"{V1}/subjects", world.tenant.key, body)
+
+
+def delete_subject(world: World, number: int) -> Call:
+    """A subject described just before."""
+    key = world.fresh("subject")
+    body = [{"key": key, "displayName": "Short-lived"}]
+    made = world.send(json_call("POST", f"{V1}/subjects", world.quiet_tenant.key, body))
+    assert made.status == 200, made.body
+    return json_call("DELETE", f"{V1}/subjects/{key}", world.quiet_tenant.key)
+
+
+def read_subject(world: World) -> Call:
+    """One subject."""
+    assert world.send(describe_subject(world, 0)).status == 200
+    return json_call("GET", f"{V1}/subjects/subject-1", world.tenant.key)
+
+
+_VALUE = "customers/{customer}/entitlements/api_requests/value"
+
 CASES: dict[str, Case] = {
+    "GET /api/v1/plans": read("/plans"),
+    "GET /api/v1/admin/tenants/<str:tenant>/plan": by_operator("/admin/tenants/{tenant}/plan"),
+    "PUT /api/v1/admin/tenants/<str:tenant>/plan": Case(each(assign_plan)),
+    "GET /api/v1/features": read("/features"),
+    "GET /api/v1/features/<str:feature>": read("/features/seats"),
+    "GET /api/v1/customers": read("/customers"),
+    "GET /api/v1/customers/<str:customer>": customer("v1/customers/{customer}"),
+    "GET /api/v1/customers/<str:customer>/access": customer("v1/customers/{customer}/access"),
+    "GET /api/v1/customers/<str:customer>/entitlements/<str:feature>/value": customer(
+        f"v1/{_VALUE}"
+    ),
+    "GET /api/v2/customers/<str:customer>/entitlements/<str:feature>/value": customer(
+        f"v2/{_VALUE}"
+    ),
+    "GET /api/v1/subjects": read("/subjects"),
+    "POST /api/v1/subjects": Case(each(describe_subject)),
+    "GET /api/v1/subjects/<path:subject>": Case(always(read_subject)),
+    "DELETE /api/v1/subjects/<path:subject>": Case(each(delete_subject), status=204),
     "GET /api/v1/events": read("/events"),
     "POST /api/v1/events": Case(each(event), "usage.ingest", 204),
     "GET /api/v1/meters": read("/meters"),
