@@ -30,6 +30,7 @@ _READ = (
 _SEALER = {
     "audit_event": "SELECT",
     "audit_pii": "SELECT",
+    "audit_blob": "SELECT",
     "audit_head": "SELECT, INSERT, UPDATE",
     "audit_leaf": "SELECT, INSERT",
     "audit_node": "SELECT, INSERT",

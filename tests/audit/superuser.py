@@ -8,7 +8,15 @@ import psycopg
 
 from kernel.postgres.targets import PORT, ConnectionTarget, Role
 
-_ARMED = ("audit_event", "audit_leaf", "audit_node", "audit_head", "audit_checkpoint", "audit_pii")
+_ARMED = (
+    "audit_event",
+    "audit_leaf",
+    "audit_node",
+    "audit_head",
+    "audit_checkpoint",
+    "audit_heads_entry",
+    "audit_pii",
+)
 
 
 @contextmanager

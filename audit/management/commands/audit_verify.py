@@ -1,0 +1,109 @@
+"""``manage.py audit_verify``: checks the stored log; exit code 1 when anything is wrong."""
+
+import json
+from argparse import ArgumentParser
+from typing import Any
+from uuid import UUID
+
+from django.core.management.base import BaseCommand, CommandError
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from audit.verification.findings import LogReport, Report
+from audit.verification.run import verify
+from kernel.ids import InvalidIdError, decode
+
+
+class Command(BaseCommand):
+    """Checks every entry's bytes, columns, openings, place, tile, note and anchor."""
+
+    help = "Verify the sealed audit log. Exits with 1 on any fault and names the first bad index."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare the options."""
+        parser.add_argument("--tenant", help="only this tenant's logs (ten_… or UUID)")
+        parser.add_argument("--json", action="store_true", help="report as JSON")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Verify and report.
+
+        Raises:
+            CommandError: with exit code 1, when anything is wrong.
+        """
+        tenant = _tenant(options["tenant"]) if options["tenant"] else None
+        console = Console(stderr=True)
+        with Progress(console=console, disable=options["json"], transient=True) as bar:
+            task = bar.add_task("Verifying", total=None)
+            report = verify(
+                tenant,
+                announce=lambda total: bar.update(task, total=total),
+                progress=lambda count: bar.advance(task, count),
+            )
+        if options["json"]:
+            self.stdout.write(json.dumps(_document(report), indent=1))
+        else:
+            _show(report, Console(file=self.stdout._out))
+        if not report.valid:
+            raise CommandError("The audit log is not intact.", returncode=1)
+
+
+def _tenant(text: str) -> UUID:
+    try:
+        return decode("ten", text)
+    except InvalidIdError:
+        try:
+            return UUID(text)
+        except ValueError as error:
+            raise CommandError(f"{text} is no tenant id") from error
+
+
+def _document(report: Report) -> dict[str, Any]:
+    return {
+        "valid": report.valid,
+        "checked": report.checked,
+        "seconds": round(report.seconds, 3),
+        "logs": [
+            {
+                "log": log.log_id.hex,
+                "origin": log.origin,
+                "tenant": str(log.tenant_id),
+                "size": log.size,
+                "checked": log.checked,
+                "valid": log.valid,
+                "first_bad": log.first_bad,
+                "counts": {verdict.value: count for verdict, count in log.counts.items()},
+                "findings": [
+                    {"verdict": one.verdict.value, "index": one.index, "detail": one.detail}
+                    for one in log.findings
+                ],
+            }
+            for log in report.logs
+        ],
+    }
+
+
+def _show(report: Report, console: Console) -> None:
+    table = Table("log", "tenant", "entries", "verdict", "first bad", "erased")
+    for log in report.logs:
+        table.add_row(
+            log.log_id.hex[:12],
+            str(log.tenant_id)[:13],
+            str(log.checked),
+            _verdict(log),
+            "" if log.first_bad is None else str(log.first_bad),
+            str(log.counts.get("erased", "")),
+        )
+    console.print(table)
+    for log in report.logs:
+        for finding in log.findings:
+            place = "" if finding.index is None else f" at {finding.index}"
+            console.print(
+                f"{finding.verdict.value}{place}: {finding.detail} (log {log.log_id.hex})"
+            )
+    rate = report.checked / report.seconds if report.seconds else 0
+    console.print(f"{report.checked} entries in {report.seconds:.2f} s ({rate:,.0f}/s)")
+
+
+def _verdict(log: LogReport) -> str:
+    return "valid" if log.valid else ", ".join(sorted(verdict.value for verdict in log.counts))

@@ -1,0 +1,85 @@
+"""What a verification finds: one verdict for each fault, and where."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from uuid import UUID
+
+
+class Verdict(StrEnum):
+    """The kinds of fault, and of what is no fault but must be told."""
+
+    INVALID = "invalid"  # stored data differs from what was sealed or signed
+    MISSING = "missing"  # a sealed entry's bytes are gone
+    GAP = "gap"  # places are not dense, or sealed places have disappeared
+    UNSEALED = "unsealed"  # a committed entry has had no place for too long
+    ERASED = "erased"  # a committed personal value whose opening was erased: no fault
+    PRUNED = "pruned"  # bytes removed by retention, hashes kept: no fault
+
+
+FAULTS = frozenset({Verdict.INVALID, Verdict.MISSING, Verdict.GAP, Verdict.UNSEALED})
+_MOST_KEPT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One fault: in which log, at which place (None: not at one place), and what is wrong."""
+
+    verdict: Verdict
+    detail: str
+    index: int | None = None
+
+
+@dataclass(slots=True)
+class LogReport:
+    """The outcome for one log."""
+
+    log_id: UUID
+    origin: str
+    tenant_id: UUID
+    size: int
+    checked: int = 0
+    counts: dict[Verdict, int] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+    def add(self, verdict: Verdict, detail: str, index: int | None = None) -> None:
+        """Count a finding; the first hundred are kept with their places."""
+        self.note(verdict)
+        if len(self.findings) < _MOST_KEPT:
+            self.findings.append(Finding(verdict, detail, index))
+
+    def note(self, verdict: Verdict) -> None:
+        """Count what needs no place of its own."""
+        self.counts[verdict] = self.counts.get(verdict, 0) + 1
+
+    @property
+    def valid(self) -> bool:
+        """Tell whether no fault was found."""
+        return not FAULTS.intersection(self.counts)
+
+    @property
+    def first_bad(self) -> int | None:
+        """Return the lowest place with a fault."""
+        places = [
+            finding.index
+            for finding in self.findings
+            if finding.index is not None and finding.verdict in FAULTS
+        ]
+        return min(places, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The outcome for all logs looked at."""
+
+    logs: tuple[LogReport, ...]
+    seconds: float
+
+    @property
+    def valid(self) -> bool:
+        """Tell whether every log is without fault."""
+        return all(log.valid for log in self.logs)
+
+    @property
+    def checked(self) -> int:
+        """Return how many entries were hashed."""
+        return sum(log.checked for log in self.logs)

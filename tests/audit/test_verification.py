@@ -1,0 +1,280 @@
+"""Every kind of tampering by the database's superuser is found, named and placed."""
+
+import json
+from io import StringIO
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from django.core.management import CommandError, call_command
+
+from audit.sealing import checkpoints, headslog
+from audit.sealing.sealer import Sealer
+from audit.services import Receipt
+from audit.tree.frontier import Frontier
+from audit.verification.findings import LogReport, Verdict
+from audit.verification.run import verify
+from kernel import db
+from kernel.tenancy import tenant_context
+from tests.audit.logs import changes, rows, say
+from tests.audit.superuser import disarmed
+
+SIZE = 300
+
+
+class Sample:
+    """A sealed log of 300 entries with a published checkpoint, to be tampered with."""
+
+    def __init__(self, sealer: Sealer) -> None:
+        self.tenant = uuid4()
+        self.receipts: list[Receipt] = changes(self.tenant, SIZE)
+        sealer.drain()
+        self.log_id: UUID = rows("SELECT log_id FROM audit_head WHERE tenant_id = %s", self.tenant)[
+            0
+        ][0]
+        checkpoints.issue(self.log_id)
+
+    def verify(self) -> LogReport:
+        (report,) = verify(self.tenant).logs
+        return report
+
+    def event(self, index: int) -> UUID:
+        return self.receipts[index].event_id
+
+
+@pytest.fixture
+def sample(sealer: Sealer) -> Sample:
+    return Sample(sealer)
+
+
+def found(report: LogReport) -> set[Verdict]:
+    return {finding.verdict for finding in report.findings}
+
+
+def test_verify__untouched__is_valid(sample: Sample) -> None:
+    report = sample.verify()
+    assert report.valid
+    assert (report.checked, report.findings, report.first_bad) == (SIZE, [], None)
+
+
+@pytest.mark.parametrize(
+    "column",
+    ["action", "actor_id", "actor_type", "target_id", "target_type", "request_id", "on_behalf_of"],
+)
+def test_verify__column_edited__is_invalid_at_its_place(sample: Sample, column: str) -> None:
+    with disarmed() as link:
+        link.execute(f"UPDATE audit_event SET {column} = 'forged' WHERE id = %s", [sample.event(7)])
+    report = sample.verify()
+    assert (found(report), report.first_bad) == ({Verdict.INVALID}, 7)
+    assert f"column {column} differs" in report.findings[0].detail
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["outcome = 'failed'", "occurred_at = occurred_at + interval '1 microsecond'", "stream = 1"],
+)
+def test_verify__typed_column_edited__is_invalid_at_its_place(sample: Sample, change: str) -> None:
+    with disarmed() as link:
+        link.execute(f"UPDATE audit_event SET {change} WHERE id = %s", [sample.event(9)])
+    report = sample.verify()
+    assert (found(report), report.first_bad) == ({Verdict.INVALID}, 9)
+
+
+def test_verify__bytes_edited__is_invalid_at_its_place(sample: Sample) -> None:
+    with disarmed() as link:
+        link.execute(
+            "UPDATE audit_event SET leaf = replace(convert_from(leaf, 'UTF8'), 'name 123', 'name 124')::bytea "
+            "WHERE id = %s",
+            [sample.event(123)],
+        )
+    report = sample.verify()
+    assert (found(report), report.first_bad) == ({Verdict.INVALID}, 123)
+    assert "bytes differ" in report.findings[0].detail
+
+
+def test_verify__row_deleted__is_missing_at_its_place(sample: Sample) -> None:
+    with disarmed() as link:
+        link.execute("DELETE FROM audit_event WHERE id = %s", [sample.event(200)])
+    report = sample.verify()
+    assert (found(report), report.first_bad) == ({Verdict.MISSING}, 200)
+
+
+def test_verify__place_deleted__is_a_gap(sample: Sample) -> None:
+    with disarmed() as link:
+        link.execute(
+            "DELETE FROM audit_leaf WHERE log_id = %s AND leaf_index = 50", [sample.log_id]
+        )
+    report = sample.verify()
+    assert Verdict.GAP in found(report)
+    assert any("places 50 to 50 are gone" in one.detail for one in report.findings)
+
+
+def test_verify__tail_cut_off_and_head_rewound__is_a_gap_by_the_checkpoint(sample: Sample) -> None:
+    frontier = Frontier()
+    frontier.extend(receipt.leaf_hash for receipt in sample.receipts[:260])
+    with disarmed() as link:
+        link.execute(
+            "DELETE FROM audit_leaf WHERE log_id = %s AND leaf_index >= 260", [sample.log_id]
+        )
+        link.execute(
+            "UPDATE audit_head SET size = 260, root = %s, frontier = %s WHERE log_id = %s",
+            [frontier.root(), frontier.hashes, sample.log_id],
+        )
+    report = sample.verify()
+    assert Verdict.GAP in found(report)
+    assert any("anchored checkpoint knows 300 entries" in one.detail for one in report.findings)
+
+
+def _rebuild(link: psycopg.Connection, sample: Sample) -> None:
+    """Do what an expert would: recompute every hash, tile, head and stored note's root."""
+    digests = [
+        bytes(row[0])
+        for row in link.execute(
+            "SELECT e.leaf_hash FROM audit_leaf l JOIN audit_event e ON e.id = l.event_id "
+            "WHERE l.log_id = %s ORDER BY leaf_index",
+            [sample.log_id],
+        ).fetchall()
+    ]
+    link.execute(
+        "UPDATE audit_leaf l SET leaf_hash = e.leaf_hash FROM audit_event e "
+        "WHERE e.id = l.event_id AND l.log_id = %s",
+        [sample.log_id],
+    )
+    frontier = Frontier()
+    for root in frontier.extend(digests):
+        link.execute(
+            "UPDATE audit_node SET hash = %s WHERE log_id = %s AND level = %s AND idx = %s",
+            [root.hash, sample.log_id, root.level, root.index],
+        )
+    link.execute(
+        "UPDATE audit_head SET root = %s, frontier = %s WHERE log_id = %s",
+        [frontier.root(), frontier.hashes, sample.log_id],
+    )
+
+
+FORGE = (
+    "UPDATE audit_event SET leaf = replace(convert_from(leaf, 'UTF8'), 'name 42', 'name 43')::bytea "
+    "WHERE id = %s"
+)
+
+
+def test_verify__tree_rebuilt_after_an_edit__differs_from_checkpoint_and_anchor(
+    sample: Sample,
+) -> None:
+    with disarmed() as link:
+        link.execute(FORGE, [sample.event(42)])
+        _rebuild(link, sample)
+    report = sample.verify()
+    assert found(report) == {Verdict.INVALID}
+    details = [one.detail for one in report.findings]
+    assert any("the checkpoint of size 300 has another root" in one for one in details)
+    assert any("the anchored checkpoint has another root" in one for one in details)
+
+
+def test_verify__tree_rebuilt_and_checkpoints_removed__differs_from_the_anchor(
+    sample: Sample,
+) -> None:
+    with disarmed() as link:
+        link.execute(FORGE, [sample.event(42)])
+        _rebuild(link, sample)
+        link.execute("DELETE FROM audit_checkpoint WHERE log_id = %s", [sample.log_id])
+    report = sample.verify()
+    assert [one.detail for one in report.findings] == [
+        f"the anchored checkpoint has another root at size {SIZE}"
+    ]
+
+
+def test_verify__two_entries_swapped__is_invalid(sample: Sample) -> None:
+    with disarmed() as link:
+        for old, new in ((10, 1_000_000), (11, 10), (1_000_000, 11)):
+            link.execute(
+                "UPDATE audit_leaf SET leaf_index = %s WHERE log_id = %s AND leaf_index = %s",
+                [new, sample.log_id, old],
+            )
+    report = sample.verify()
+    assert found(report) == {Verdict.INVALID}
+    assert report.findings[0].detail == "tile root 1/0 differs"
+    assert any("root differs from the head's" in one.detail for one in report.findings)
+
+
+def test_verify__tile_root_edited__is_invalid_at_its_tile(sample: Sample) -> None:
+    with disarmed() as link:
+        link.execute("UPDATE audit_node SET hash = sha256('x') WHERE log_id = %s", [sample.log_id])
+    report = sample.verify()
+    assert (found(report), report.first_bad) == ({Verdict.INVALID}, 0)
+    assert report.findings[0].detail == "tile root 1/0 differs"
+
+
+def test_verify__note_edited__is_invalid(sample: Sample) -> None:
+    with disarmed() as link:
+        link.execute(
+            "UPDATE audit_checkpoint SET note = replace(note, %s, %s) WHERE log_id = %s",
+            ["\n300\n", "\n301\n", sample.log_id],
+        )
+    details = [one.detail for one in sample.verify().findings]
+    assert "the checkpoint of size 300 differs from its columns" in details
+    assert "the checkpoint of size 300 has no good signature of ours" in details
+
+
+def test_verify__opening_edited__is_invalid_and_erased_is_counted(sealer: Sealer) -> None:
+    sample = Sample(sealer)
+    with tenant_context(sample.tenant), db.atomic():
+        receipts = [say(after={"email": "x@example.org"}, before=None) for _ in range(2)]
+    sealer.drain()
+    with disarmed() as link:
+        link.execute("DELETE FROM audit_pii WHERE event_id = %s", [receipts[0].event_id])
+        erased = sample.verify()
+        link.execute(
+            "UPDATE audit_pii SET doc = replace(doc::text, 'x@', 'y@')::jsonb WHERE event_id = %s",
+            [receipts[1].event_id],
+        )
+    assert erased.valid
+    assert erased.counts == {Verdict.ERASED: 1}
+    report = sample.verify()
+    assert (found(report), report.first_bad) == ({Verdict.INVALID}, SIZE + 1)
+
+
+def test_verify__entry_without_a_place_for_long__is_unsealed(sample: Sample) -> None:
+    changes(sample.tenant, 1)
+    assert sample.verify().valid
+    with disarmed() as link:
+        link.execute(
+            "UPDATE audit_event SET recorded_at = recorded_at - interval '61 seconds' "
+            "WHERE tenant_id = %s AND id NOT IN (SELECT event_id FROM audit_leaf)",
+            [sample.tenant],
+        )
+    report = sample.verify()
+    assert (found(report), report.valid) == ({Verdict.UNSEALED}, False)
+
+
+def test_verify__all_events_truncated__are_missing(sample: Sample) -> None:
+    with disarmed() as link:
+        link.execute("DELETE FROM audit_event WHERE tenant_id = %s", [sample.tenant])
+    report = sample.verify()
+    assert report.counts == {Verdict.MISSING: SIZE}
+
+
+def test_verify__heads_log__fixes_each_state(sample: Sample) -> None:
+    assert headslog.publish() >= 1
+    assert headslog.publish() == 0
+    with disarmed() as link:
+        link.execute(
+            "UPDATE audit_heads_entry SET root = sha256('x') WHERE log_id = %s", [sample.log_id]
+        )
+    assert [one.detail for one in sample.verify().findings] == [
+        f"the heads log's entry has another root at size {SIZE}"
+    ]
+
+
+def test_command__intact_and_damaged__exit_codes_differ(sample: Sample) -> None:
+    out = StringIO()
+    call_command("audit_verify", "--json", "--tenant", str(sample.tenant), stdout=out)
+    report = json.loads(out.getvalue())
+    assert (report["valid"], report["checked"]) == (True, SIZE)
+    with disarmed() as link:
+        link.execute("UPDATE audit_event SET action = 'x.y' WHERE id = %s", [sample.event(3)])
+    out = StringIO()
+    with pytest.raises(CommandError) as raised:
+        call_command("audit_verify", "--tenant", str(sample.tenant), stdout=out)
+    assert raised.value.returncode == 1
+    assert "invalid at 3" in out.getvalue()
