@@ -1,6 +1,5 @@
 """The operating system's account that the server's processes run as."""
 
-import getpass
 import os
 import pwd
 from collections.abc import Mapping
@@ -98,11 +97,3 @@ class ServerAccount:
         if status.st_gid == self.gid:
             return bool(status.st_mode & (bit << 3))
         return bool(status.st_mode & bit)
-
-
-def invoking_user() -> str:
-    """Name the person for messages; never fails."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.geteuid())

@@ -24,6 +24,11 @@ from kernel.postgres.process import Postmaster, clear_stale_locks
 from kernel.postgres.provider import Provider
 from kernel.postgres.targets import ConnectionTarget, Role
 
+
+class _ServerDiedError(StartError):
+    """The server that was to be attached to is gone."""
+
+
 Say = Callable[[str], None]
 _POLL = 0.02
 _BUILTIN_LOCALE_SINCE = 17
@@ -65,7 +70,6 @@ class Cluster:
         self.account = account
         self.throwaway = throwaway
         self.say = say
-        self._child: subprocess.Popen[bytes] | None = None
 
     @property
     def bootstrap(self) -> ConnectionTarget:
@@ -92,8 +96,7 @@ class Cluster:
             raise PostgresError(f"{self.layout.root} cannot be used: {error}") from error
 
     def _start_alone(self, seconds: float) -> bool:
-        if self._living() is not None:
-            self._wait_until_ready(None, seconds)
+        if self._attach(seconds):
             return False
         self._refuse_foreign_data()
         provider = self.provider.reachable_for(self.account, self.layout.runtime)
@@ -105,6 +108,16 @@ class Cluster:
         self._launch(provider, major, seconds)
         return True
 
+    def _attach(self, seconds: float) -> bool:
+        """Wait for a living server; False if there is none, or if it dies meanwhile."""
+        while self._living() is not None:
+            try:
+                self._wait_until_ready(None, seconds)
+            except _ServerDiedError:
+                continue
+            return True
+        return False
+
     def stop(self, *, seconds: float = 30) -> bool:
         """Stop the server, whoever started it. Returns whether one was running.
 
@@ -115,8 +128,6 @@ class Cluster:
             return False
         if not server.stop(seconds=seconds):
             raise PostgresError(f"PostgreSQL (process {server.pid}) did not stop in time.")
-        if self._child is not None:
-            self._child.poll()
         return True
 
     def status(self) -> Status:
@@ -192,15 +203,17 @@ class Cluster:
         command.append(f"--config-file={main}")
         deadline = time.monotonic() + seconds
         while True:
-            self._child = spawn(command, self.account, self.layout.startup_log)
+            child = spawn(command, self.account, self.layout.startup_log)
             try:
-                self._wait_until_ready(self._child, deadline - time.monotonic())
+                self._wait_until_ready(child, deadline - time.monotonic())
             except StartError:
-                words = self._words_of(self._child.pid)
+                words = self._words_of(child.pid)
                 if "shared memory" not in words or time.monotonic() > deadline:
                     raise
                 time.sleep(_POLL * 10)
             else:
+                # It outlives this object and its process: nobody will wait for it here.
+                child.returncode = 0
                 return
 
     def _wait_until_ready(self, child: subprocess.Popen[bytes] | None, seconds: float) -> None:
@@ -227,6 +240,8 @@ class Cluster:
                 f"The server in {self.layout.root} refuses account {application_account()}: it "
                 "was started for another user. Start as that user or choose another INNKEEPER_HOME."
             ) from error
+        if child is None and self._living() is None:
+            raise _ServerDiedError
         if child is not None and child.poll() is not None:
             words = self._words_of(child.pid)
             raise StartError(f"PostgreSQL ended with status {child.returncode}:\n{words}")

@@ -101,9 +101,7 @@ class Layout:
         """
         passable = 0o711 if account.is_borrowed else 0o700
         for directory in reversed((self.root, *self.root.parents)):
-            if not directory.exists():
-                directory.mkdir(mode=passable)
-                directory.chmod(passable)
+            _make(directory, passable)
         if not account.can_enter(self.root):
             raise PostgresError(
                 f"Account {account.name} cannot reach {self.root}. Open the way to it, choose "
@@ -112,6 +110,16 @@ class Layout:
         _own(self.conf, os.geteuid(), os.getegid(), 0o755 if account.is_borrowed else 0o700)
         for directory in (self.log, self.socket):
             _own(directory, account.uid, account.gid, 0o700)
+
+
+def _make(directory: Path, mode: int) -> None:
+    """Make a directory if it is missing; several launchers may come at once."""
+    try:
+        if not directory.exists():
+            directory.mkdir(mode=mode)
+            directory.chmod(mode)
+    except FileExistsError:
+        return
 
 
 def _own(directory: Path, uid: int, gid: int, mode: int) -> None:
