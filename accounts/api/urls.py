@@ -2,8 +2,37 @@
 
 from django.urls import URLPattern, URLResolver, path
 
+from accounts.api.keys import Keys, OneKey, Revocation
+from accounts.api.me import Me
+from accounts.api.members import Members, OneMember
+from accounts.api.operator_keys import (
+    PlatformKeyRevocation,
+    PlatformKeys,
+    TenantKeyRevocation,
+    TenantKeys,
+)
+from accounts.api.roles import Roles
 from accounts.api.verify import VerifyKey
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("keys/verify", VerifyKey.as_view(), name="keys-verify"),
+    path("keys", Keys.as_view(), name="keys"),
+    path("keys/<str:key>", OneKey.as_view(), name="key"),
+    path("keys/<str:key>/revoke", Revocation.as_view(), name="key-revoke"),
+    path("members", Members.as_view(), name="members"),
+    path("members/<str:member>", OneMember.as_view(), name="member"),
+    path("roles", Roles.as_view(), name="roles"),
+    path("me", Me.as_view(), name="me"),
+    path("admin/tenants/<str:tenant>/keys", TenantKeys.as_view(), name="admin-tenant-keys"),
+    path(
+        "admin/tenants/<str:tenant>/keys/<str:key>/revoke",
+        TenantKeyRevocation.as_view(),
+        name="admin-tenant-key-revoke",
+    ),
+    path("admin/platform-keys", PlatformKeys.as_view(), name="admin-platform-keys"),
+    path(
+        "admin/platform-keys/<str:key>/revoke",
+        PlatformKeyRevocation.as_view(),
+        name="admin-platform-key-revoke",
+    ),
 ]

@@ -31,13 +31,27 @@ def page(
     Raises:
         kernel.errors.Invalid: a parameter is malformed.
     """
+    found, following = window(rows, query, key=key)
+    return {"items": select(map(render, found), query), "next": following}
+
+
+def window(
+    rows: models.QuerySet[M], query: Mapping[str, str], *, key: str = "id"
+) -> tuple[list[M], str | None]:
+    """Give the rows of one page, newest first, and the cursor of the next; None on the last.
+
+    For pages whose rows are shown together with facts from elsewhere, read for all of them at once.
+
+    Raises:
+        kernel.errors.Invalid: ``limit`` or ``cursor`` is malformed.
+    """
     limit = limit_of(query)
     cursor = query.get("cursor")
     if cursor:
         rows = rows.filter(**{f"{key}__lt": decode_cursor(cursor)})
     found = list(rows.order_by(f"-{key}")[: limit + 1])
     following = encode_cursor(getattr(found[limit - 1], key)) if len(found) > limit else None
-    return {"items": select(map(render, found[:limit]), query), "next": following}
+    return found[:limit], following
 
 
 def limit_of(query: Mapping[str, str]) -> int:

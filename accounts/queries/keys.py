@@ -1,0 +1,44 @@
+"""Reading the keys of the tenant of the context."""
+
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from accounts.models import ApiKey
+from kernel.errors import Invalid, NotFound
+
+STATUSES = ("active", "expired", "revoked")
+
+
+def by_id(key_id: UUID, *, lock: bool = False) -> ApiKey:
+    """Give one key; ``lock`` holds its row until the transaction ends.
+
+    Raises:
+        kernel.errors.NotFound: no such key, or another tenant's: the two look the same.
+    """
+    rows = ApiKey.objects.select_for_update() if lock else ApiKey.objects.all()
+    key = rows.filter(id=key_id).first()
+    if key is None:
+        raise NotFound("There is no such key.", code="key_not_found")
+    return key
+
+
+def listed(*, status: str | None = None) -> QuerySet[ApiKey]:
+    """Select keys, all or by status.
+
+    Raises:
+        kernel.errors.Invalid: no such status.
+    """
+    rows: QuerySet[ApiKey] = ApiKey.objects.all()
+    now = timezone.now()
+    match status:
+        case None | "":
+            return rows
+        case "active":
+            return rows.filter(revoked_at=None, expires_at__gt=now)
+        case "expired":
+            return rows.filter(revoked_at=None, expires_at__lte=now)
+        case "revoked":
+            return rows.exclude(revoked_at=None)
+    raise Invalid(f"status is one of {', '.join(STATUSES)}.", pointer="/query/status")

@@ -1,0 +1,157 @@
+"""Issuing and revoking the keys of the tenant of the context."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.utils import timezone
+from kernel.events import emit
+
+from accounts import queries
+from accounts.actions import KEY_CREATED, KEY_REVOKED
+from accounts.events import KeyCreated, KeyRevoked
+from accounts.models import ApiKey, Environment
+from accounts.permissions import DEFAULT_KEY_PERMISSIONS
+from accounts.services.granting import require_ceiling, within_ceiling
+from accounts.services.issuing import NewKey
+from audit.services import audited, record
+from kernel.authz import current_principal
+from kernel.errors import Forbidden
+from kernel.gate import keys as format_of_keys
+from kernel.gate import projection
+from kernel.gate.keys import MintedKey
+from kernel.gate.projection import Burst
+from kernel.tenancy import current_tenant
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedKey:
+    """A new key: ``text`` is the key itself, shown once and stored nowhere."""
+
+    key: ApiKey
+    text: str
+
+
+def create(new: NewKey) -> IssuedKey:
+    """Issue a key of the tenant; it is admitted from the next request on.
+
+    Raises:
+        kernel.errors.Invalid: a fault of form.
+        kernel.errors.Forbidden: a permission that the caller lacks (``permission_ceiling``), or
+            none left of the default set.
+    """
+    now = timezone.now()
+    new.check(now)
+    permissions = grants_of(new)
+    minted = format_of_keys.mint(format_of_keys.TENANT, test=new.environment == Environment.TEST)
+    principal = current_principal()
+    key = ApiKey(
+        tenant_id=current_tenant(),
+        name=new.name.strip(),
+        public_id=minted.public_id,
+        prefix=minted.prefix,
+        permissions=list(permissions),
+        cidrs=new.networks(),
+        environment=new.environment,
+        expires_at=new.end(now),
+        created_at=now,
+        created_by_kind=principal.kind,
+        created_by_id=principal.id,
+    )
+    _take_limits(key, new)
+    with audited():
+        key.save(force_insert=True)
+        _project(key, minted, new)
+        _tell_created(key)
+    return IssuedKey(key, minted.text)
+
+
+def grants_of(new: NewKey) -> tuple[str, ...]:
+    """Settle what the key may do: what was asked for, within what the creator may.
+
+    Raises:
+        kernel.errors.Forbidden: beyond the creator's own, or nothing is left of the default.
+    """
+    if new.permissions is not None:
+        names = tuple(dict.fromkeys(new.permissions))
+        require_ceiling(names, "/permissions")
+        return names
+    names = within_ceiling(DEFAULT_KEY_PERMISSIONS)
+    if not names:
+        raise Forbidden(
+            "You have none of the permissions that a key gets by default; name some.",
+            code="permission_ceiling",
+        )
+    return names
+
+
+def revoke(key_id: UUID, *, reason: str = "") -> ApiKey:
+    """End a key of the tenant for good: refused from the next request on.
+
+    A key that is revoked already stays so, and nothing is recorded.
+
+    Raises:
+        kernel.errors.NotFound: no such key of this tenant.
+    """
+    with audited():
+        key = queries.keys.by_id(key_id, lock=True)
+        if key.revoked_at is not None:
+            return key
+        key.revoked_at = timezone.now()
+        key.save(update_fields=["revoked_at"])
+        projection.set_credential_status(key.id, "revoked")
+        record(
+            action=KEY_REVOKED.name,
+            target_type="key",
+            target_id=key.shown_id,
+            before={"status": "active"},
+            after={"status": "revoked"},
+            tenant_id=key.tenant_id,
+            reason=reason,
+        )
+        emit(KeyRevoked(tenant_id=key.tenant_id, key=key.shown_id, title=key.name))
+    return key
+
+
+def _take_limits(key: ApiKey, new: NewKey) -> None:
+    key.daily_inherits = new.daily is None
+    if new.daily is not None and isinstance(new.daily.value, int):
+        key.daily_limit = new.daily.value
+    key.burst_inherits = new.burst is None
+    if new.burst is not None and isinstance(new.burst.value, Burst):
+        key.burst_rate, key.burst_depth = new.burst.value.rate, new.burst.value.depth
+
+
+def _project(key: ApiKey, minted: MintedKey, new: NewKey) -> None:
+    projection.put_credential(
+        minted,
+        key_id=key.id,
+        lineage=key.lineage,
+        tenant_id=key.tenant_id,
+        permissions=key.permissions,
+        cidrs=key.cidrs,
+        expires_at=key.expires_at,
+        daily=new.daily,
+        burst=new.burst,
+    )
+
+
+def _tell_created(key: ApiKey) -> None:
+    record(
+        action=KEY_CREATED.name,
+        target_type="key",
+        target_id=key.shown_id,
+        after={
+            "name": key.name,
+            "public_id": key.public_id,
+            "permissions": list(key.permissions),
+            "cidrs": list(key.cidrs),
+            "expires_at": key.expires_at,
+            "environment": key.environment,
+            "daily": None if key.daily_inherits else {"limit": key.daily_limit},
+            "burst": None
+            if key.burst_inherits
+            else {"rate": key.burst_rate, "depth": key.burst_depth},
+        },
+        tenant_id=key.tenant_id,
+    )
+    emit(KeyCreated(tenant_id=key.tenant_id, key=key.shown_id, title=key.name))

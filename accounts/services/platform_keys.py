@@ -1,0 +1,105 @@
+"""Issuing and revoking the operator's own keys. Runs across tenants (alias staff)."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.utils import timezone
+
+from accounts import queries
+from accounts.actions import PLATFORM_KEY_CREATED, PLATFORM_KEY_REVOKED
+from accounts.models import Environment, PlatformKey
+from accounts.services.granting import require_ceiling
+from accounts.services.issuing import NewKey
+from audit.services import audited, record
+from kernel.authz import current_principal
+from kernel.errors import Invalid
+from kernel.gate import keys as format_of_keys
+from kernel.gate import projection
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedPlatformKey:
+    """A new key: ``text`` is the key itself, shown once and stored nowhere."""
+
+    key: PlatformKey
+    text: str
+
+
+def create(new: NewKey) -> IssuedPlatformKey:
+    """Issue a platform key. It has no limits, and no default permissions: power is named.
+
+    Raises:
+        kernel.errors.Invalid: a fault of form, permissions missing, or limits given.
+        kernel.errors.Forbidden: a permission that the caller lacks (``permission_ceiling``).
+    """
+    now = timezone.now()
+    new.check(now)
+    if new.permissions is None:
+        raise Invalid("Name the permissions of a platform key.", pointer="/permissions")
+    if new.daily is not None or new.burst is not None:
+        raise Invalid("A platform key has no limits of its own.", pointer="/daily")
+    permissions = tuple(dict.fromkeys(new.permissions))
+    require_ceiling(permissions, "/permissions")
+    minted = format_of_keys.mint(format_of_keys.PLATFORM, test=new.environment == Environment.TEST)
+    principal = current_principal()
+    key = PlatformKey(
+        name=new.name.strip(),
+        public_id=minted.public_id,
+        prefix=minted.prefix,
+        permissions=list(permissions),
+        cidrs=new.networks(),
+        environment=new.environment,
+        expires_at=new.end(now),
+        created_at=now,
+        created_by_kind=principal.kind,
+        created_by_id=principal.id,
+    )
+    with audited():
+        key.save(force_insert=True)
+        projection.put_credential(
+            minted,
+            key_id=key.id,
+            lineage=key.lineage,
+            tenant_id=None,
+            permissions=key.permissions,
+            cidrs=key.cidrs,
+            expires_at=key.expires_at,
+        )
+        record(
+            action=PLATFORM_KEY_CREATED.name,
+            target_type="platform_key",
+            target_id=key.shown_id,
+            after={
+                "name": key.name,
+                "public_id": key.public_id,
+                "permissions": list(key.permissions),
+                "cidrs": list(key.cidrs),
+                "expires_at": key.expires_at,
+                "environment": key.environment,
+            },
+        )
+    return IssuedPlatformKey(key, minted.text)
+
+
+def revoke(key_id: UUID, *, reason: str = "") -> PlatformKey:
+    """End a platform key for good; a revoked one stays so, unrecorded.
+
+    Raises:
+        kernel.errors.NotFound: no such key.
+    """
+    with audited():
+        key = queries.platform_keys.by_id(key_id, lock=True)
+        if key.revoked_at is not None:
+            return key
+        key.revoked_at = timezone.now()
+        key.save(update_fields=["revoked_at"])
+        projection.set_credential_status(key.id, "revoked")
+        record(
+            action=PLATFORM_KEY_REVOKED.name,
+            target_type="platform_key",
+            target_id=key.shown_id,
+            before={"status": "active"},
+            after={"status": "revoked"},
+            reason=reason,
+        )
+    return key
