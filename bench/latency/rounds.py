@@ -30,7 +30,7 @@ class Probe:
     name: str
     budget: Budget
     prepare: Prepare
-    status: int = 200
+    statuses: tuple[int, ...] = (200,)
 
 
 @dataclass(slots=True)
@@ -120,9 +120,10 @@ def measure(
 
 def _ask(application: Application, probe: Probe, number: int) -> Answer:
     answer = send(application, probe.prepare(number))
-    if answer.status != probe.status:
+    if answer.status not in probe.statuses:
+        wanted = " or ".join(str(status) for status in probe.statuses)
         raise UnexpectedAnswerError(
-            f"{probe.name}: status {answer.status} instead of {probe.status}: {answer.body[:400]!r}"
+            f"{probe.name}: status {answer.status} instead of {wanted}: {answer.body[:400]!r}"
         )
     return answer
 

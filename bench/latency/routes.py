@@ -10,7 +10,8 @@ from django.urls import URLPattern, URLResolver
 
 VERBS = ("get", "post", "put", "patch", "delete")
 # Admin pages that hold a form: these also answer POST. Matched against the end of the URL's name.
-_ADMIN_FORMS = ("_add", "_change", "_delete", "_changelist", "login", "logout", "password_change")
+_ADMIN_FORMS = ("_add", "_change", "_delete", "_changelist", "login", "password_change")
+_ADMIN_POST_ONLY = ("logout",)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -57,5 +58,7 @@ def methods(view: Callable[..., Any], name: str) -> list[str]:
     if allowed:
         return sorted(allowed)
     if hasattr(view, "model_admin") or hasattr(view, "admin_site"):
+        if name in _ADMIN_POST_ONLY:
+            return ["POST"]
         return ["GET", "POST"] if name.endswith(_ADMIN_FORMS) else ["GET"]
     return ["GET"]

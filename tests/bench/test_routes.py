@@ -64,6 +64,14 @@ def test_methods__function_that_lists_its_methods__is_believed() -> None:
     assert methods(view, "") == ["GET", "POST"]
 
 
+def test_methods__admin_logout__answers_post_only() -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        return HttpResponse()
+
+    view.admin_site = SimpleNamespace()  # type: ignore[attr-defined]
+    assert methods(view, "logout") == ["POST"]
+
+
 def test_methods__admin_pages__answer_post_only_where_they_hold_a_form() -> None:
     found = routes([page("changelist"), page("history")])
     assert [str(route) for route in found] == [

@@ -24,11 +24,12 @@ class Case:
 
     make: Make
     budget: str = "class.std"
-    status: int = 200
+    status: int | tuple[int, ...] = 200
 
     def probe(self, name: str, world: World) -> Probe:
         """Bind the case to its data."""
-        return Probe(name, budgets.get(self.budget), self.make(world), self.status)
+        statuses = self.status if isinstance(self.status, tuple) else (self.status,)
+        return Probe(name, budgets.get(self.budget), self.make(world), statuses)
 
     @property
     def is_staff(self) -> bool:

@@ -22,12 +22,13 @@ measured: dict[str, Counts] = {}
 def count(world: World, counter: Counter, probe: Probe) -> Counts:
     """Count the third request: what is compiled or prepared once is not part of a request."""
     for number in range(WARM_UP):
-        assert send(world.application, probe.prepare(number)).status == probe.status
+        answer = send(world.application, probe.prepare(number))
+        assert answer.status in probe.statuses, answer.body[:500]
     call = probe.prepare(WARM_UP)
 
     def request() -> bytes:
         answer = send(world.application, call)
-        assert answer.status == probe.status, answer.body[:500]
+        assert answer.status in probe.statuses, answer.body[:500]
         return answer.body
 
     return counter.count(request)

@@ -9,13 +9,19 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.sessions.backends.db import SessionStore
+
+from accounts.models import User
 from bench.latency.calls import Answer, Application, Call, json_call, send
-from kernel import db, ids
+from kernel import db, ids, tenancy
 from kernel.gate import keys, projection
 
 EVERYTHING = ["*:*"]
 METER, METER_EVENT = "latency_calls", "latency.call"
 EVENTS = 500
+PASSWORD = "correct horse battery staple"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,32 @@ class World:
     def quiet_tenant(self) -> Tenant:
         """A tenant without usage, for cases that would pile something up."""
         return self.new_tenant()
+
+    @cached_property
+    def staff(self) -> User:
+        """A member of the operator's staff who may do everything."""
+        with db.use_alias("staff"), tenancy.across_tenants():
+            return User.objects.create_superuser(f"{self.fresh('staff')}@example.org", PASSWORD)
+
+    @cached_property
+    def csrf(self) -> str:
+        """A CSRF secret; cookie and form carry the same."""
+        return "c" * 32
+
+    @cached_property
+    def staff_cookies(self) -> dict[str, str]:
+        """The cookies of a signed-in member of staff."""
+        return self.sign_in()
+
+    def sign_in(self) -> dict[str, str]:
+        """A session of the member of staff."""
+        with db.use_alias("staff"), tenancy.across_tenants():
+            session = SessionStore()
+            session[SESSION_KEY] = str(self.staff.pk)
+            session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
+            session[HASH_SESSION_KEY] = self.staff.get_session_auth_hash()
+            session.save()
+        return {settings.SESSION_COOKIE_NAME: session.session_key, "csrftoken": self.csrf}
 
     def _use(self, tenant: Tenant) -> None:
         """Give the tenant a meter and some usage."""
@@ -107,11 +139,15 @@ class World:
         return send(self.application, call)
 
 
-def form(path: str, cookies: dict[str, str], fields: dict[str, str] | None = None) -> Call:
-    """A staff page: GET, or POST of a form where fields are given."""
+def form(
+    path: str, cookies: dict[str, str], fields: dict[str, str] | None = None, method: str = "POST"
+) -> Call:
+    """A staff page: GET, or a form where fields are given."""
     headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items())}
     if fields is None:
         return Call("GET", path, headers)
-    headers |= {"Content-Type": "application/x-www-form-urlencoded"}
-    token = {"csrfmiddlewaretoken": cookies["csrftoken"]}
-    return Call("POST", path, headers, urlencode(token | fields).encode())
+    headers |= {
+        "Content-Type": "application/x-www-form-urlencoded",
+        "X-CSRFToken": cookies["csrftoken"],
+    }
+    return Call(method, path, headers, urlencode(fields).encode())
