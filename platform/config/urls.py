@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from billing.api import urls as billing
 from config import operations
 
 handler400 = "kernel.http.problem.bad_request"
@@ -13,6 +14,7 @@ handler500 = "kernel.http.problem.server_error"
 urlpatterns = [
     path("api/v1/", include("accounts.api.urls")),
     path("api/v1/", include("billing.api.urls")),
+    path("api/v2/", include(billing.v2)),
     path("api/v1/", include("tenants.api.urls")),
     path("api/v1/", include("audit.api.urls")),
     path("", include(operations)),
