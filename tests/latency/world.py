@@ -118,7 +118,7 @@ class World:
         key = self.ask(
             "POST",
             f"/api/v1/admin/tenants/{made['id']}/keys",
-            {"name": "latency", "daily": None, "burst": None},
+            {"name": "latency", "permissions": EVERYTHING, "daily": None, "burst": None},
         )
         return Tenant(made["id"], slug, key["key"], key["id"])
 
