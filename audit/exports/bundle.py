@@ -1,0 +1,88 @@
+"""Writes a log as a C2SP tlog-tiles directory that anybody can verify offline.
+
+checkpoint                  the signed note
+tile/<level>/<n>[.p/<w>]    hashes
+tile/entries/<n>[.p/<w>]    the hashed bytes of the entries
+vkeys                       the keys that may sign, one a line (compare them over another way)
+openings.ndjson             {"index", "path", "salt", "value"} of personal values not erased
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+from audit.c2sp.tiles import FULL, TilePath, encode_entries, tile_width
+from audit.models import Head
+from audit.queries import logs, proofs
+from audit.sealing.keys import ring
+from audit.sealing.tiles import DatabaseTiles
+from audit.tree.proofs import Tile
+from kernel import db
+from kernel.errors import Gone
+
+_LEVELS: Final = 8
+
+
+def write(head: Head, directory: Path) -> int:
+    """Write the log's present state, in the context of its tenant; return the number of entries.
+
+    Memory stays bounded by one tile. Existing files of an older bundle of the same log are kept:
+    full tiles never change.
+
+    Raises:
+        kernel.errors.Gone: entries have been pruned; their bytes cannot be given out.
+        audit.sealing.checkpoints.ForkRefusedError: the log lacks a published state.
+    """
+    published = proofs.checkpoint(head.log_id)
+    for path in _tiles(published.size):
+        target = directory / str(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(_content(head.log_id, path))
+    _write_openings(head.log_id, published.size, directory / "openings.ndjson")
+    keys = ring().verifiers(head.origin)
+    (directory / "vkeys").write_text("".join(f"{key.vkey}\n" for pair in keys for key in pair))
+    (directory / "checkpoint").write_text(published.note)
+    return published.size
+
+
+def _tiles(size: int) -> Iterator[TilePath]:
+    """Go through every tile that a log of `size` entries has, entry bundles included."""
+    for level in (None, *range(_LEVELS)):
+        index = 0
+        while width := tile_width(size, level, index):
+            yield TilePath(level, index, width)
+            index += 1
+
+
+def _content(log_id: UUID, path: TilePath) -> bytes:
+    start = path.index * FULL
+    if path.level is None:
+        found = logs.entries(log_id, start, start + path.width)
+        if len(found) != path.width:
+            raise Gone("Entries of this log have been pruned; their bytes are gone.")
+        return encode_entries(leaf for _, _, leaf in found)
+    tile = Tile(path.level, path.index, path.width)
+    return b"".join(DatabaseTiles(log_id).read([tile])[tile])
+
+
+def _write_openings(log_id: UUID, size: int, path: Path) -> None:
+    with path.open("w") as file:
+        for start in range(0, size, FULL):
+            for index, document in _openings(log_id, start, min(start + FULL, size)):
+                for field, (salt, value) in json.loads(document).items():
+                    line = {"index": index, "path": field, "salt": salt, "value": value}
+                    file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def _openings(log_id: UUID, start: int, stop: int) -> list[tuple[int, str]]:
+    with db.cursor() as cursor:
+        cursor.execute(
+            "SELECT l.leaf_index, p.doc::text FROM audit_leaf l "
+            "JOIN audit_pii p ON p.event_id = l.event_id "
+            "WHERE l.log_id = %s AND l.leaf_index >= %s AND l.leaf_index < %s "
+            "ORDER BY l.leaf_index, p.subject_id",
+            [log_id, start, stop],
+        )
+        return list(cursor.fetchall())

@@ -1,0 +1,299 @@
+"""Verifies exported audit bundles and offline proofs. Standard library and `cryptography` only.
+
+Specifications: RFC 9162 section 2.1, C2SP signed-note, tlog-checkpoint, tlog-tiles and tlog-proof. It
+repeats on purpose what Innkeeper's own code does: whoever checks a log must not trust its maker's code.
+"""
+
+import argparse
+import base64
+import binascii
+import hmac
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+ED25519 = 1
+FULL = 256
+
+
+class RefutedError(Exception):
+    """The bundle or proof does not show what it claims."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The signed state of a log."""
+
+    origin: str
+    size: int
+    root: bytes
+
+
+def node(left: bytes, right: bytes) -> bytes:
+    """Return the hash of an inner node."""
+    return sha256(b"\x01" + left + right).digest()
+
+
+class Tree:
+    """A growing tree; also tells the roots of full tiles as they close."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.stack: list[bytes] = []
+
+    def append(self, leaf: bytes) -> list[tuple[int, bytes]]:
+        """Add a leaf hash; return (level, root) of the tiles it completed."""
+        current, height, closed = leaf, 0, []
+        carry = self.size
+        while carry & 1:
+            current = node(self.stack.pop(), current)
+            carry >>= 1
+            height += 1
+            if height % 8 == 0:
+                closed.append((height // 8, current))
+        self.stack.append(current)
+        self.size += 1
+        return closed
+
+    def root(self) -> bytes:
+        """Return the root."""
+        if not self.stack:
+            return sha256(b"").digest()
+        root = self.stack[-1]
+        for left in reversed(self.stack[:-1]):
+            root = node(left, root)
+        return root
+
+
+def unbase64(text: str) -> bytes:
+    """Read strict base64."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise RefutedError("malformed base64") from error
+
+
+def open_note(note: str, vkey: str) -> Checkpoint:
+    """Check a note's signature by the key and return the checkpoint it signs."""
+    name, identifier, encoded = vkey.strip().split("+", 2)
+    public = unbase64(encoded)
+    if public[0] != ED25519:
+        raise RefutedError("the verifier key is no Ed25519 key")
+    if sha256(name.encode() + b"\n" + public).digest()[:4].hex() != identifier:
+        raise RefutedError("the verifier key is malformed")
+    text, separator, tail = note.rpartition("\n\n")
+    text += "\n"
+    if not separator or not tail.endswith("\n"):
+        raise RefutedError("not a signed note")
+    signed = False
+    for line in tail.splitlines():
+        dash, signer, encoded = line.split(" ", 2)
+        raw = unbase64(encoded)
+        if dash == "—" and signer == name and raw[:4].hex() == identifier:
+            try:
+                Ed25519PublicKey.from_public_bytes(public[1:]).verify(raw[4:], text.encode())
+            except InvalidSignature as error:
+                raise RefutedError("the signature is bad") from error
+            signed = True
+    if not signed:
+        raise RefutedError("the note is not signed by this key")
+    return read_checkpoint(text, name)
+
+
+def read_checkpoint(text: str, name: str) -> Checkpoint:
+    """Read the three lines of a checkpoint of the log that the key names."""
+    lines = text.split("\n")
+    if len(lines) != 4 or lines[3] or not lines[1].isdigit():
+        raise RefutedError("not a checkpoint")
+    if lines[0] != name:
+        raise RefutedError("the checkpoint is of another log than the key")
+    root = unbase64(lines[2])
+    if len(root) != 32:
+        raise RefutedError("the root has not 32 bytes")
+    return Checkpoint(lines[0], int(lines[1]), root)
+
+
+def tile_name(level: str, index: int, width: int) -> str:
+    """Return the path of a tile."""
+    digits = str(index)
+    digits = digits.zfill(-(-len(digits) // 3) * 3)
+    groups = [digits[at : at + 3] for at in range(0, len(digits), 3)]
+    number = "/".join([*("x" + group for group in groups[:-1]), groups[-1]])
+    return f"tile/{level}/{number}" + ("" if width == FULL else f".p/{width}")
+
+
+def entries(directory: Path, size: int) -> Iterator[bytes]:
+    """Go through the hashed bytes of all entries."""
+    for index in range(-(-size // FULL)):
+        width = min(FULL, size - index * FULL)
+        bundle = read(directory / tile_name("entries", index, width))
+        at = count = 0
+        while at < len(bundle):
+            end = at + 2 + int.from_bytes(bundle[at : at + 2], "big")
+            if end > len(bundle):
+                raise RefutedError(f"entry bundle {index} is cut off")
+            yield bundle[at + 2 : end]
+            at, count = end, count + 1
+        if count != width:
+            raise RefutedError(f"entry bundle {index} holds {count} entries instead of {width}")
+
+
+def read(path: Path) -> bytes:
+    """Read a file of the bundle."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RefutedError(f"{path.name} is missing") from error
+
+
+def verify_bundle(directory: Path, vkey: str, known: str | None) -> str:
+    """Recompute a whole log from its entries; return what was shown."""
+    state = open_note(read(directory / "checkpoint").decode(), vkey)
+    older = open_note(known, vkey) if known else None
+    if older and older.size > state.size:
+        raise RefutedError(f"the log shrank from {older.size} to {state.size} entries")
+    tree = Tree()
+    levels: dict[int, list[bytes]] = {0: []}
+    openings = read_openings(directory / "openings.ndjson")
+    erased = 0
+    if older and older.size == 0 and older.root != tree.root():
+        raise RefutedError("the known checkpoint of an empty log is malformed")
+    for index, leaf in enumerate(entries(directory, state.size)):
+        digest = sha256(b"\x00" + leaf).digest()
+        levels[0].append(digest)
+        for level, root in tree.append(digest):
+            levels.setdefault(level, []).append(root)
+        erased += check_entry(index, leaf, state.origin, openings.pop(index, {}))
+        if older and tree.size == older.size and tree.root() != older.root:
+            raise RefutedError(f"the log does not begin with the known state of {older.size}")
+    if tree.root() != state.root:
+        raise RefutedError("the entries do not lead to the signed root")
+    if openings:
+        raise RefutedError(f"an opening belongs to no entry: {min(openings)}")
+    check_tiles(directory, levels)
+    grew = f", grown from {older.size}" if older else ""
+    return f"valid: {state.size} entries of {state.origin}{grew}, {erased} erased values"
+
+
+def check_tiles(directory: Path, levels: dict[int, list[bytes]]) -> None:
+    """Compare every tile of the bundle with the recomputed hashes."""
+    for level, hashes in levels.items():
+        for start in range(0, len(hashes), FULL):
+            part = hashes[start : start + FULL]
+            name = tile_name(str(level), start // FULL, len(part))
+            if read(directory / name) != b"".join(part):
+                raise RefutedError(f"{name} differs from the entries below it")
+
+
+def read_openings(path: Path) -> dict[int, dict[str, tuple[str, str]]]:
+    """Read the openings of personal values, by entry."""
+    found: dict[int, dict[str, tuple[str, str]]] = {}
+    for line in read(path).decode().splitlines():
+        one = json.loads(line)
+        found.setdefault(one["index"], {})[one["path"]] = (one["salt"], one["value"])
+    return found
+
+
+def check_entry(index: int, leaf: bytes, origin: str, openings: dict[str, tuple[str, str]]) -> int:
+    """Check that an entry belongs to this place and its openings fit; return the erased values."""
+    document = json.loads(leaf)
+    if not origin.startswith(document["log"] + "/"):
+        raise RefutedError(f"entry {index} was made for another place than this log")
+    committed = dict(commitments(document))
+    for path, (salt, value) in openings.items():
+        message = path.encode() + b"\x00" + value.encode()
+        digest = hmac.digest(bytes.fromhex(salt), message, sha256)
+        expected = "c:" + base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        if committed.get(path) != expected:
+            raise RefutedError(f"entry {index}: the value of {path} is not the committed one")
+    return len(committed) - len(openings)
+
+
+def commitments(document: dict) -> Iterator[tuple[str, str]]:
+    """Go through the committed values of an entry."""
+    context = document["context"]
+    places = [("context", context), ("context.metadata", context.get("metadata", {}))]
+    places += [(f"changes.{side}", fields) for side, fields in document["changes"].items()]
+    for prefix, fields in places:
+        if isinstance(fields, dict):
+            for name, value in fields.items():
+                if isinstance(value, str) and value.startswith("c:"):
+                    yield f"{prefix}.{name}", value
+
+
+def verify_proof(text: str, vkey: str, leaf: bytes | None) -> str:
+    """Check an offline proof of one entry; return what was shown."""
+    head, separator, note = text.partition("\n\n")
+    lines = head.split("\n")
+    if not separator or lines.pop(0) != "c2sp.org/tlog-proof@v1":
+        raise RefutedError("not a tlog-proof")
+    if lines and lines[0].startswith("extra "):
+        extra = unbase64(lines.pop(0).removeprefix("extra "))
+        leaf = extra if leaf is None else leaf
+    if not lines or not lines[0].startswith("index "):
+        raise RefutedError("the proof names no index")
+    index = int(lines.pop(0).removeprefix("index "))
+    state = open_note(note, vkey)
+    if leaf is None:
+        raise RefutedError("the entry's bytes are needed: --leaf FILE")
+    found = climb(sha256(b"\x00" + leaf).digest(), index, state.size, [*map(unbase64, lines)])
+    if found != state.root:
+        raise RefutedError("the proof leads to another root")
+    return f"valid: entry {index} of {state.size} in {state.origin}\n{leaf.decode()}"
+
+
+def climb(digest: bytes, index: int, size: int, path: list[bytes]) -> bytes:
+    """Walk from a leaf to the root (RFC 9162 section 2.1.3.2)."""
+    if not 0 <= index < size or any(len(one) != 32 for one in path):
+        raise RefutedError("the proof is malformed")
+    at, last = index, size - 1
+    for sibling in path:
+        if last == 0:
+            raise RefutedError("the proof has spare hashes")
+        if at & 1 or at == last:
+            digest = node(sibling, digest)
+            while not at & 1 and at:
+                at, last = at >> 1, last >> 1
+        else:
+            digest = node(digest, sibling)
+        at, last = at >> 1, last >> 1
+    if last:
+        raise RefutedError("the proof lacks hashes")
+    return digest
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command line; return its exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    bundle = commands.add_parser("bundle", help="verify an exported log")
+    bundle.add_argument("directory", type=Path)
+    bundle.add_argument("--known", type=Path, help="a checkpoint that you kept")
+    proof = commands.add_parser("proof", help="verify one entry's offline proof")
+    proof.add_argument("file", type=Path)
+    proof.add_argument("--leaf", type=Path, help="the entry's bytes, if the proof has them not")
+    for command in (bundle, proof):
+        command.add_argument("--vkey", required=True, help="the log's Ed25519 verifier key")
+    options = parser.parse_args(arguments)
+    try:
+        if options.command == "bundle":
+            known = options.known.read_text() if options.known else None
+            shown = verify_bundle(options.directory, options.vkey, known)
+        else:
+            leaf = options.leaf.read_bytes() if options.leaf else None
+            shown = verify_proof(options.file.read_text(), options.vkey, leaf)
+    except (RefutedError, ValueError, KeyError, TypeError) as error:
+        sys.stderr.write(f"REFUTED: {error}\n")
+        return 1
+    sys.stdout.write(shown + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
