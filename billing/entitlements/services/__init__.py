@@ -1,5 +1,5 @@
 """Changes of entitlements: one verb, one transaction, one audit entry."""
 
-from billing.entitlements.services.projection import project
+from billing.entitlements.services.projection import on_subscription_changed, project
 
-__all__ = ["project"]
+__all__ = ["on_subscription_changed", "project"]

@@ -18,6 +18,7 @@ from billing.entitlements.models.projection import (
 )
 from billing.entitlements.queries.snapshots import load
 from billing.entitlements.queries.values import used_between
+from billing.subscriptions.events import SubscriptionChanged
 from billing.usage.models import OPERATOR, Meter
 from kernel import db
 from kernel.gate import projection, quota
@@ -42,6 +43,11 @@ def project(tenant_id: UUID) -> None:
         )
         quota.put_windows(tenant_id, _windows(snapshot, now))
         quota.put_changes(tenant_id, changes_after(snapshot, now))
+
+
+def on_subscription_changed(event: SubscriptionChanged) -> None:
+    """Tell the gate what another plan grants, in the transaction that assigned it."""
+    project(event.tenant_id)
 
 
 def _windows(snapshot: Snapshot, now: datetime) -> Iterator[Window]:
