@@ -14,14 +14,16 @@ _SQL = Path(__file__).parent.parent / "usage" / "sql"
 
 
 def _run(name: str) -> migrations.RunSQL:
-    return migrations.RunSQL((_SQL / name).read_text(encoding="utf-8"), migrations.RunSQL.noop)
+    merge = (_SQL / "merge.sql").read_text(encoding="utf-8").partition("\n")[2].rstrip()
+    text = (_SQL / name).read_text(encoding="utf-8").replace("-- {{merge}}", merge)
+    return migrations.RunSQL(text, migrations.RunSQL.noop)
 
 
 class Migration(migrations.Migration):
     """The tables and functions of usage."""
 
     initial = True
-    dependencies = [("kernel", "0001_gate")]
+    dependencies = [("kernel", "0001_gate"), ("tenants", "0001_initial")]
     operations = [
         migrations.CreateModel(
             name="Meter",

@@ -25,6 +25,12 @@ _INGEST: Final = Statement(
     " $7::text[], $8::timestamptz[], $9::jsonb[], $10::text[], $11::uuid[])",
     parameters=11,
 )
+_INGEST_ONE: Final = Statement(
+    "usage_ingest_one",
+    "SELECT billing_usage_ingest_one($1::uuid, $2::uuid, $3::uuid, $4, $5, $6, $7,"
+    " $8::timestamptz, $9::jsonb, $10, $11::uuid)",
+    parameters=11,
+)
 _NO_DATA: Final = "null"
 LARGEST_EXPONENT: Final = 131_072
 SMALLEST_SCALE: Final = 16_383
@@ -63,12 +69,13 @@ def ingest(
     if not events:
         return 0
     scope = OPERATOR if by_operator or tenant_id is None else tenant_id
-    values = _values(events, scope, tenant_id, key_id)
+    write = _one if len(events) == 1 else _many
     try:
+        statement, values = write(events, scope, tenant_id, key_id)
         if connection is not None:
-            row = connection.row(_INGEST, values)
+            row = connection.row(statement, values)
         else:
-            row = db.prepared_row(_INGEST.name, _INGEST.sql, values)
+            row = db.prepared_row(statement.name, statement.sql, values)
     except StatementError as error:
         if not error.sqlstate.startswith(_DATA_EXCEPTION):
             raise
@@ -78,11 +85,38 @@ def ingest(
     return int(row[0] or 0)
 
 
-def _values(
-    events: list[Event], scope: UUID, tenant_id: UUID | None, key_id: UUID | None
-) -> list[bytes | None]:
+Call = tuple[Statement, list[bytes | None]]
+
+
+def _one(events: list[Event], scope: UUID, tenant_id: UUID | None, key_id: UUID | None) -> Call:
+    event = events[0]
+    text = _text(event)
+    hint = None if tenant_id else _tenant_id(event.subject)
+    return _INGEST_ONE, [
+        _uuid(scope),
+        _uuid(tenant_id),
+        _uuid(key_id),
+        _bytes(event.id),
+        _bytes(event.source),
+        _bytes(event.type),
+        _bytes(event.subject),
+        None if event.time is None else event.time.isoformat().encode(),
+        None if text is None else text.encode(),
+        None if event.dataschema is None else _bytes(event.dataschema),
+        _uuid(hint),
+    ]
+
+
+def _bytes(text: str) -> bytes:
+    """Encode a text parameter; libpq ends one at a NUL, so such a text must not get there."""
+    if "\0" in text:
+        raise DataError("NUL in text")
+    return text.encode()
+
+
+def _many(events: list[Event], scope: UUID, tenant_id: UUID | None, key_id: UUID | None) -> Call:
     schemas = [event.dataschema for event in events]
-    return [
+    return _INGEST, [
         _uuid(scope),
         _uuid(tenant_id),
         _uuid(key_id),
