@@ -25,10 +25,8 @@ SEEN = (200, 302, 403)
 OBJECT, APP = "<path:object_id>", "(?P<app_label>"
 NOBODY = "00000000-0000-0000-0000-000000000000"
 
-Registered = ModelAdmin[models.Model]
 
-
-def registered() -> dict[str, Registered]:
+def registered() -> dict[str, ModelAdmin[models.Model]]:
     """Every model's admin by the beginning of its routes."""
     return {
         f"{PREFIX}{model._meta.app_label}/{model._meta.model_name}/": made
@@ -36,7 +34,7 @@ def registered() -> dict[str, Registered]:
     }
 
 
-def of_model(route: Route, page: str, model_admin: Registered) -> Case:
+def of_model(route: Route, page: str, model_admin: ModelAdmin[models.Model]) -> Case:
     """A page of one model; of its newest object, where the page is about one."""
 
     def make(world: World) -> Prepare:
@@ -53,7 +51,7 @@ def of_model(route: Route, page: str, model_admin: Registered) -> Case:
     return Case(make, STAFF, SEEN)
 
 
-def newest(world: World, model_admin: Registered) -> str:
+def newest(world: World, model_admin: ModelAdmin[models.Model]) -> str:
     """The key of a model's newest object, as the admin's paths write it."""
     assert world.tenant.id
     with db.use_alias("staff"), tenancy.across_tenants():
@@ -104,7 +102,7 @@ SITE: dict[str, Case] = {
 }
 
 
-def case_for(route: Route, models_by_path: dict[str, Registered]) -> Case | None:
+def case_for(route: Route, models_by_path: dict[str, ModelAdmin[models.Model]]) -> Case | None:
     """The case of a staff page, or None for a page that this module does not know."""
     site = SITE.get(f"{route.method} {route.name}")
     if site is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -11,12 +12,12 @@ import psycopg
 import pytest
 from django.db import connections
 from django.urls import get_resolver
+from django.utils.module_loading import import_string
 
 from bench.latency.calls import Application
 from bench.latency.counts import Counter
 from bench.latency.routes import Route, routes
 from bench.machine import python_sample
-from config.wsgi import application as wsgi_application
 from kernel.gate.wire import hot
 from kernel.postgres import Role
 from tests.database import SessionDatabase
@@ -52,7 +53,11 @@ def lane() -> Lane:
 @pytest.fixture(scope="session")
 def application() -> Application:
     """The application with its full middleware, as the server runs it."""
-    return wsgi_application
+    with warnings.catch_warnings():
+        # Whitenoise looks for collected files, which no test needs.
+        warnings.filterwarnings("ignore", "No directory at", UserWarning)
+        found: Application = import_string("config.wsgi.application")
+    return found
 
 
 @pytest.fixture(scope="session")

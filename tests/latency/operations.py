@@ -11,6 +11,7 @@ CASES: dict[str, Case] = {
     "GET /readyz": Case(always(lambda world: Call("GET", "/readyz")), "health.ready"),
     "GET /health": Case(always(lambda world: Call("GET", "/health")), "health.live"),
     "GET /metrics": Case(always(lambda world: Call("GET", "/metrics")), "health.metrics"),
+    "GET /problems/<slug:code>": Case(always(lambda world: Call("GET", "/problems/not_found"))),
     "GET /api/schema": Case(always(lambda world: Call("GET", "/api/schema"))),
     "GET /api/docs": Case(always(lambda world: Call("GET", "/api/docs"))),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 
 from bench.latency.counts import Counts
@@ -25,13 +26,14 @@ HEADER = """\
 COUNTS: dict[str, dict[str, int]] = tomllib.loads(FILE.read_text(encoding="utf-8"))
 
 
-def write(found: dict[str, Counts]) -> None:
-    """Write the table anew from measured counts."""
+def write(found: dict[str, Counts], keep: Iterable[str]) -> None:
+    """Write the table anew from measured counts; rows that were not measured stay if named."""
+    rows = {name: COUNTS[name] for name in keep if name in COUNTS}
+    for name, counts in found.items():
+        rows[name] = {key: _budget(key, getattr(counts, key)) for key in NAMES}
     lines = [HEADER]
-    for name, counts in sorted(found.items()):
-        lines.append(f'["{name}"]')
-        lines += [f"{key} = {_budget(key, getattr(counts, key))}" for key in NAMES]
-        lines.append("")
+    for name, row in sorted(rows.items()):
+        lines += [f'["{name}"]', *(f"{key} = {value}" for key, value in row.items()), ""]
     FILE.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
 
 
