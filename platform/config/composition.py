@@ -3,13 +3,17 @@
 The only place that knows all apps. ``ConfigConfig.ready`` imports it once they are loaded.
 """
 
+from audit.services import requests as audit_requests
 from billing.entitlements.services import on_subscription_changed
 from billing.ports import SubscribedPlans
 from billing.subscriptions.events import SubscriptionChanged
 from kernel import events, ports
+from kernel.http.hooks import hooks
 
 
 def compose() -> None:
     """Bind everything. Called once, by ``ConfigConfig.ready``."""
+    hooks.denied.append(audit_requests.denied)
+    hooks.sensitive_read.append(audit_requests.sensitive_read)
     ports.plans.bind(SubscribedPlans())
     events.react(SubscriptionChanged.name, on_subscription_changed)
