@@ -3,6 +3,7 @@
 The only place that knows all apps. ``ConfigConfig.ready`` imports it once they are loaded.
 """
 
+from accounts.services.owners import MembershipOwners
 from audit.services import requests as audit_requests
 from billing.entitlements.services import on_subscription_changed
 from billing.ports import SubscribedPlans
@@ -15,5 +16,6 @@ def compose() -> None:
     """Bind everything. Called once, by ``ConfigConfig.ready``."""
     hooks.denied.append(audit_requests.denied)
     hooks.sensitive_read.append(audit_requests.sensitive_read)
+    ports.owners.bind(MembershipOwners())
     ports.plans.bind(SubscribedPlans())
     events.react(SubscriptionChanged.name, on_subscription_changed)

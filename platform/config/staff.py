@@ -1,26 +1,62 @@
-"""Staff pages: the admin site and what its pages need around them."""
+"""Staff pages: the operator's site and what its pages need around them."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from django.contrib.admin import AdminSite
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
 
+from accounts.actions import STAFF_SIGN_IN_FAILED, STAFF_SIGNED_IN
+from accounts.models import User
+from audit.services import audited, record, record_failed
 from kernel import db, tenancy
+from kernel.authz import Principal, PrincipalKind, set_principal
+from kernel.errors import DomainError
+from kernel.http import problem
 
-PREFIX = "/admin/"
+PREFIX: Final = "/admin/"
+CONTENT_SECURITY_POLICY: Final = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+    )
+)
 Handler = Callable[[HttpRequest], HttpResponseBase]
 
 
 class StaffSite(AdminSite):
-    """The operator's site."""
+    """The operator's site: every model, looked at; what may be done are actions."""
 
     site_header = site_title = "Innkeeper"
     index_title = "Operations"
+    site_url = "/api/docs"
+
+    def login(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Sign in, and leave an audit entry either way.
+
+        Raises:
+            kernel.errors.Unavailable: too many sign-ins at once.
+        """
+        answer: HttpResponse = super().login(request, extra_context)
+        if request.method == "POST":
+            if isinstance(request.user, User) and self.has_permission(request):
+                _signed_in(request.user)
+            else:
+                email = request.POST.get("username", "")
+                record_failed(action=STAFF_SIGN_IN_FAILED.name, metadata={"email": email[:254]})
+        return answer
 
 
 class StaffPages:
@@ -28,7 +64,13 @@ class StaffPages:
 
     def __init__(self, get_response: Handler) -> None:
         self._plain = get_response
-        self._csrf = CsrfViewMiddleware(AuthenticationMiddleware(MessageMiddleware(get_response)))
+
+        def as_staff(request: HttpRequest) -> HttpResponseBase:
+            if isinstance(request.user, User):
+                set_principal(staff_principal(request.user))
+            return get_response(request)
+
+        self._csrf = CsrfViewMiddleware(AuthenticationMiddleware(MessageMiddleware(as_staff)))
         self._staff = SessionMiddleware(self._csrf)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
@@ -36,7 +78,10 @@ class StaffPages:
         if not request.path_info.startswith(PREFIX):
             return self._plain(request)
         with db.use_alias("staff"), tenancy.across_tenants():
-            return self._staff(request)
+            response = self._staff(request)
+        response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+        response.headers["X-Frame-Options"] = "DENY"
+        return response
 
     def process_view(
         self, request: HttpRequest, view: Any, args: Any, kwargs: Any
@@ -45,3 +90,23 @@ class StaffPages:
         if not request.path_info.startswith(PREFIX):
             return None
         return self._csrf.process_view(request, view, args, kwargs)
+
+    def process_exception(
+        self, request: HttpRequest, exception: Exception
+    ) -> HttpResponseBase | None:
+        """Answer a rule's refusal that no page caught, such as a sign-in that finds no place."""
+        if request.path_info.startswith(PREFIX) and isinstance(exception, DomainError):
+            return problem.response(exception)
+        return None
+
+
+def staff_principal(user: User) -> Principal:
+    """Name a member of staff: superusers may do everything, others what actions permit them."""
+    power = frozenset({"*:*"}) if user.is_superuser else frozenset[str]()
+    return Principal(PrincipalKind.STAFF, user.id, label=user.email, permissions=power)
+
+
+def _signed_in(user: User) -> None:
+    set_principal(staff_principal(user))
+    with audited():
+        record(action=STAFF_SIGNED_IN.name, target_type="user", target_id=user.public_id)
