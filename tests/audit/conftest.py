@@ -1,5 +1,6 @@
 """Fixtures of the audit tests: a tenant of its own for every test, and actions to record."""
 
+import time
 from collections.abc import Iterator
 from uuid import UUID, uuid4
 
@@ -36,6 +37,10 @@ def tenant_id() -> Iterator[UUID]:
 def sealer() -> Iterator[Sealer]:
     """The leading sealer of this test's database."""
     made = Sealer()
+    deadline = time.monotonic() + 10
+    while not made.lead():  # a former leader's session may still be ending
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     try:
         yield made
     finally:

@@ -1,0 +1,67 @@
+"""The sealer as the worker runs it, and its keys."""
+
+import threading
+import time
+from collections.abc import Callable
+from uuid import UUID
+
+from django.db import connections
+
+from audit.jobs import SealerLoop, run_sealer
+from audit.sealing import keys
+from tests.audit.logs import change, rows
+
+
+def _eventually(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_run_sealer__until_stopped__seals_and_publishes_heads(tenant_id: UUID) -> None:
+    stop = threading.Event()
+
+    def run() -> None:
+        run_sealer(stop)
+        connections.close_all()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        change()
+        query = "SELECT size FROM audit_head WHERE tenant_id = %s"
+        _eventually(lambda: rows(query, tenant_id) == [(1,)])
+    finally:
+        stop.set()
+        thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_loop__database_away__waits_and_goes_on(tenant_id: UUID) -> None:
+    loop = SealerLoop()
+    _eventually(lambda: loop.step() < 1.0)
+    change()
+    connections["sealer"].close()
+    _eventually(lambda: loop.step() < 1.0)
+    assert rows("SELECT size FROM audit_head WHERE tenant_id = %s", tenant_id) == [(1,)]
+    loop.close()
+
+
+def test_keys__made_once__are_private_files(tmp_path: object, settings: object) -> None:
+    settings.INNKEEPER_HOME = tmp_path
+    first = keys.ring()
+    assert keys.ring() == first
+    path = tmp_path / "keys" / "audit-signing.json"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_keys__rotated__still_verify_older_notes(tmp_path: object, settings: object) -> None:
+    settings.INNKEEPER_HOME = tmp_path
+    old = keys.ring()
+    new = keys.rotate()
+    before, after = old.verifiers("o"), new.verifiers("o")
+    assert after[1:] == before
+    assert after[0] != before[0]
+    assert (new.alias, keys.ring()) == (old.alias, new)
