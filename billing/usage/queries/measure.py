@@ -64,7 +64,10 @@ class Row:
 _VALUES: Final = {
     Aggregation.SUM: "sum(part.total)",
     Aggregation.COUNT: "sum(part.count)",
-    Aggregation.AVG: "sum(part.total) / nullif(sum(part.count), 0)",
+    # Twenty places at least: a quotient alone would be cut to the digits of a double.
+    Aggregation.AVG: (
+        "trim_scale(sum(part.total) * 1.00000000000000000000 / nullif(sum(part.count), 0))"
+    ),
     Aggregation.MIN: "min(part.least)",
     Aggregation.MAX: "max(part.greatest)",
     Aggregation.LATEST: (

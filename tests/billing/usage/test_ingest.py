@@ -150,13 +150,13 @@ def test_ingest__rolled_back__leaves_nothing_and_may_be_sent_again(house):
     meter = define(house.id)
     sent = decode(json.dumps(event(meter.slug, 3)).encode(), "application/json")
 
-    with (
-        pytest.raises(RuntimeError),
-        tenancy.tenant_context(house.id),
-        db.atomic(),
-    ):
-        ingest(sent, tenant_id=house.id)
-        raise RuntimeError("the caller's own")
+    def take_and_fail() -> None:
+        with tenancy.tenant_context(house.id), db.atomic():
+            ingest(sent, tenant_id=house.id)
+            raise RuntimeError("the caller's own")
+
+    with pytest.raises(RuntimeError):
+        take_and_fail()
 
     assert total(house.id, meter) is None
     with tenancy.tenant_context(house.id):
