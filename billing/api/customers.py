@@ -8,6 +8,7 @@ from rest_framework.response import Response
 
 from billing import permissions
 from billing.api.shapes import CustomerPageSerializer, CustomerSerializer
+from billing.catalog.models.plans import PLAN_PREFIX
 from billing.catalog.queries import content_of
 from billing.subscriptions.models import Subscription
 from billing.subscriptions.models.subscriptions import SUBSCRIPTION_PREFIX
@@ -123,7 +124,7 @@ def _subscription(subscription: Subscription) -> dict[str, Any]:
         "activeFrom": subscription.starts_at,
         "status": "active" if subscription.ends_at is None else "inactive",
         "customerId": public_id(subscription.tenant_id),
-        "plan": {"id": encode("pln", plan.plan_id), "key": plan.key, "version": plan.number},
+        "plan": {"id": encode(PLAN_PREFIX, plan.plan_id), "key": plan.key, "version": plan.number},
         "currency": plan.currency,
         "costBasisMode": "dynamic",
         "costBasisPins": [],

@@ -9,8 +9,8 @@ from rest_framework.response import Response
 from billing import permissions
 from billing.api.shapes import FeatureSerializer
 from billing.catalog.models import Feature
+from billing.catalog.models.features import FEATURE_PREFIX
 from billing.catalog.queries import feature_by_key, live_features
-from billing.catalog.queries.features import FEATURE_PREFIX
 from billing.usage.api import parameters
 from kernel.authz import Access, Scope
 from kernel.http.endpoint import Endpoint

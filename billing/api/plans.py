@@ -10,6 +10,7 @@ from rest_framework.response import Response
 
 from billing import permissions
 from billing.api.shapes import PlanChoiceSerializer, PlanPageSerializer, TenantPlanSerializer
+from billing.catalog.models.plans import PLAN_PREFIX
 from billing.catalog.models.values import UNLIMITED, write
 from billing.catalog.queries import PlanContent, content_of, plans_on_offer
 from billing.subscriptions.models import Subscription
@@ -112,7 +113,7 @@ def limits(plan: PlanContent) -> dict[str, Any]:
 def shown(plan: PlanContent) -> dict[str, Any]:
     """Write a plan: limits and granted values of ours, and the members of OpenMeter's plans."""
     return {
-        "id": encode("pln", plan.plan_id),
+        "id": encode(PLAN_PREFIX, plan.plan_id),
         "key": plan.key,
         "name": plan.name,
         "description": plan.description,

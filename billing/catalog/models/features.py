@@ -6,6 +6,7 @@ from billing.catalog.models.values import Kind
 from kernel.ids import new_id
 
 KEY_PATTERN = r"^[a-z0-9]+(?:_[a-z0-9]+)*$"
+FEATURE_PREFIX = "ftr"
 KEY_LENGTH = 64
 """The longest key, in characters."""
 FEATURE_PREFIX = "ftr"

@@ -7,10 +7,9 @@ from uuid import UUID
 from django.db import models
 
 from billing.catalog.models import Feature, Kind, PlanLimit
+from billing.catalog.models.features import FEATURE_PREFIX
 from kernel import ids
 from kernel.errors import NotFound
-
-FEATURE_PREFIX = "ftr"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from billing.subscriptions.events import SubscriptionChanged
 from billing.subscriptions.models import Subscription
 from billing.subscriptions.models.subscriptions import SUBSCRIPTION_PREFIX
 from billing.subscriptions.queries import current_subscription
-from kernel import db
+from billing.subscriptions.services.serial import serialise
 from kernel.events import emit
 from kernel.ids import encode
 
@@ -32,7 +32,7 @@ def assign(tenant_id: UUID, plan_key: str) -> Subscription:
     """
     version_id = newest_version_id(plan_key)
     with audited():
-        _serialise(tenant_id)
+        serialise(tenant_id)
         current = current_subscription(tenant_id)
         if current is not None and current.version_id == version_id:
             return current
@@ -43,15 +43,6 @@ def assign(tenant_id: UUID, plan_key: str) -> Subscription:
         begun.save(force_insert=True)
         _tell(begun, current.version if current else None)
     return begun
-
-
-def _serialise(tenant_id: UUID) -> None:
-    """Let one change of a tenant's plan go at a time; the next statement sees the one before."""
-    with db.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended('subscription ' || %s, 0))",
-            [str(tenant_id)],
-        )
 
 
 def _close(current: Subscription, now: datetime) -> datetime:
