@@ -11,7 +11,7 @@ from rich.console import Console
 
 from config.launcher import demo, server
 from config.launcher.children import Child
-from config.launcher.options import LaunchError, Options
+from config.launcher.options import MULTIPROCESS, LaunchError, Options
 from config.launcher.record import RunRecord
 from kernel.postgres.errors import PostgresError
 from kernel.postgres.home import make_home
@@ -103,7 +103,7 @@ class Launcher:
 
     def _spawn_worker(self) -> Child:
         # The worker answers no scrape and must not add its files to the server's metrics.
-        environ = {k: v for k, v in self._environ.items() if k != server.MULTIPROCESS}
+        environ = {k: v for k, v in self._environ.items() if k != MULTIPROCESS}
         manage = [*server.PYTHON, "-m", "django", "worker"]
         return Child("worker", manage, environ, self._options.logs / "worker.log")
 

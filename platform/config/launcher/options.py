@@ -7,6 +7,8 @@ from pathlib import Path
 
 from kernel.postgres import innkeeper_home
 
+MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
+
 
 class LaunchError(RuntimeError):
     """The system cannot be started as asked; the text says why and what to do."""
@@ -21,12 +23,14 @@ class Options:
         host: address to listen on (``HOST``, default loopback only).
         port: port to listen on (``PORT``, default 8000).
         workers: serving processes (``INNKEEPER_WORKERS``, default one per core).
+        metrics: directory in which the serving processes share their metrics, their own alone.
     """
 
     home: Path
     host: str
     port: int
     workers: int
+    metrics: Path
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> "Options":
@@ -40,18 +44,15 @@ class Options:
             raise LaunchError(f"PORT={port} is no port; use 1 to 65535.")
         workers = _number(environ, "INNKEEPER_WORKERS", _cores())
         host = environ.get("HOST") or "127.0.0.1"
-        return cls(innkeeper_home(environ), host, port, max(1, workers))
+        home = innkeeper_home(environ)
+        metrics = Path(environ.get(MULTIPROCESS) or home / "run" / "metrics")
+        return cls(home, host, port, max(1, workers), metrics)
 
     @property
     def base_url(self) -> str:
         """How this machine reaches the server."""
         host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104
         return f"http://{host}:{self.port}"
-
-    @property
-    def metrics(self) -> Path:
-        """Directory in which the serving processes share their metrics."""
-        return self.home / "run" / "metrics"
 
     @property
     def logs(self) -> Path:

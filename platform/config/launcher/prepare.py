@@ -1,7 +1,8 @@
 """Bring schema and demo data up to date: ``python -m config.launcher.prepare [--demo FILE]``.
 
-A process of its own, so that the launcher stays free of Django and small. Both steps look first
-and change only what is missing.
+A process of its own, so that the launcher stays free of Django and small. All steps look first and
+change only what is missing. Alone, as containers use it, it also waits for the server that
+DATABASE_URL names and makes roles and database there if DATABASE_ADMIN_URL allows it.
 """
 
 import argparse
@@ -10,6 +11,9 @@ import os
 import django
 from django.core.management import call_command
 
+from kernel.postgres.instance import server_of_environment
+from kernel.postgres.targets import uses_own_server
+
 
 def main() -> None:
     """Migrate as the owner, then seed the demo data if a file for it is named."""
@@ -17,6 +21,8 @@ def main() -> None:
     parser.add_argument("--demo", help="seed demo data and write its keys to this file")
     options = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    if uses_own_server():
+        server_of_environment().start()
     django.setup()
     call_command("migrate", verbosity=0, interactive=False)
     if options.demo:

@@ -1,16 +1,14 @@
 """The HTTP server's command and environment; ``python -m config.launcher.server`` becomes it."""
 
 import os
-import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from config.launcher.options import Options
+from config.launcher.options import MULTIPROCESS, Options
 
 # -P: whatever directory a person starts from adds nothing to Python's path.
 PYTHON = (sys.executable, "-P")
-MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def command(options: Options) -> list[str]:
@@ -38,16 +36,16 @@ def environment(options: Options, environ: Mapping[str, str] = os.environ) -> di
     defaults = {
         "INNKEEPER_PUBLIC_URL": options.base_url,
         "DJANGO_SETTINGS_MODULE": "config.settings",
-        MULTIPROCESS: str(options.metrics),
         "PYTHONUNBUFFERED": "1",
     }
-    return defaults | {name: value for name, value in environ.items() if name != MULTIPROCESS}
+    return {**defaults, **environ, MULTIPROCESS: str(options.metrics)}
 
 
 def wipe_metrics(directory: Path) -> None:
-    """Empty the metrics directory: files of dead processes would be counted for ever."""
-    shutil.rmtree(directory, ignore_errors=True)
+    """Remove the metrics of dead processes, which would be counted for ever; make the directory."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for remains in directory.glob("*.db"):
+        remains.unlink()
 
 
 def main() -> None:
