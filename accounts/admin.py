@@ -1,7 +1,7 @@
 """People, members and keys on the operator's site."""
 
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 from django.contrib import admin
@@ -90,7 +90,7 @@ class ApiKeyAdmin(CredentialAdmin):
     """Look up tenants' keys and revoke them."""
 
     list_display = ("name", "recognised_by", "tenant", "state", "expires_at", "created_at")
-    actions: ClassVar = [_REVOKE]
+    actions = [_REVOKE]
     fields = (
         "shown_id", "name", "recognised_by", "tenant", "state", "environment", "permissions",
         "cidrs", "daily", "burst", "expires_at", "last_used", "created_at", "creator", "revoked_at",
@@ -129,7 +129,7 @@ class PlatformKeyAdmin(CredentialAdmin):
     """Look up the operator's own keys and revoke them."""
 
     list_display = ("name", "recognised_by", "state", "expires_at", "created_at")
-    actions: ClassVar = [_REVOKE_PLATFORM]
+    actions = [_REVOKE_PLATFORM]
     fields = (
         "shown_id", "name", "recognised_by", "state", "environment", "permissions", "cidrs",
         "expires_at", "created_at", "creator", "revoked_at",

@@ -1,7 +1,5 @@
 """Tenants on the operator's site."""
 
-from typing import ClassVar
-
 from django.contrib import admin
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
@@ -48,7 +46,7 @@ class TenantAdmin(StaffModelAdmin):
     list_display = ("slug", "name", "status", "public_id", "created_at")
     list_filter = ("status",)
     search_fields = ("slug", "name")
-    actions: ClassVar = [_SUSPEND, _RESTORE, _CLOSE]
+    actions = [_SUSPEND, _RESTORE, _CLOSE]
     fields = (
         "public_id", "slug", "name", "status", "plan", "timezone", "owned",
         "created_at", "updated_at", "suspended_at", "closed_at",

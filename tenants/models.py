@@ -31,7 +31,7 @@ class TenantRows(models.Manager["Tenant"]):
         Raises:
             kernel.tenancy.TenantRequiredError: no tenant is set.
         """
-        rows = fencing.TenantQuerySet(self.model, using=self._db)
+        rows: fencing.TenantQuerySet[Tenant] = fencing.TenantQuerySet(self.model, using=self._db)
         return fencing.fence(rows, "id")
 
 

@@ -17,7 +17,7 @@ class RoleSerializer(serializers.Serializer[Any]):
     """A named set of permissions."""
 
     key = serializers.CharField()
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]  # a field of that name
     help = serializers.CharField()
     permissions = serializers.ListField(child=serializers.CharField())
     built_in = serializers.BooleanField()

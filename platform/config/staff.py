@@ -78,7 +78,7 @@ class StaffPages:
         if not request.path_info.startswith(PREFIX):
             return self._plain(request)
         with db.use_alias("staff"), tenancy.across_tenants():
-            response = self._staff(request)
+            response: HttpResponseBase = self._staff(request)  # type: ignore[assignment]  # WSGI
         response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
         response.headers["X-Frame-Options"] = "DENY"
         return response
