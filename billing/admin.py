@@ -1,6 +1,6 @@
 """Plans, features, subscriptions, overrides, meters and usage on the operator's site."""
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin
@@ -24,7 +24,6 @@ from kernel.errors import DomainError
 from kernel.ids import InvalidIdError, decode
 from kernel.staff import StaffModelAdmin, service_action
 from tenants.queries import by_id
-
 
 if TYPE_CHECKING:
     _Inline = admin.TabularInline[PlanFeature, PlanVersion]
@@ -207,7 +206,7 @@ class OverrideAdmin(OfTenant):
     list_filter = ("feature", "paused", ("revoked_at", admin.EmptyFieldListFilter))
     search_fields = ("feature__key", "reason", "ticket")
     ordering = ("-id",)
-    actions: ClassVar = [
+    actions = (
         service_action(
             "pause",
             "Pause selected overrides",
@@ -229,7 +228,7 @@ class OverrideAdmin(OfTenant):
             warning="They end for good, from the next request on.",
             act=lambda override, _: revoke(override),
         ),
-    ]
+    )
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Let those grant who may run the actions: the form calls the service."""

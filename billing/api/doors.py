@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from django.http import HttpRequest
-
 from billing.entitlements.models.effective import Snapshot
 from billing.entitlements.queries.snapshots import snapshot_of
 from billing.usage.queries.customers import TENANT_PREFIX, public_id
@@ -19,7 +17,7 @@ from kernel.errors import NotFound, PreconditionFailed
 from kernel.gate.keys import PLATFORM
 from kernel.gate.wire import HotConnection, Statement, hot_staff
 from kernel.http.admittance import bearer
-from kernel.http.hot import HotEndpoint
+from kernel.http.hot import HotEndpoint, HotRequest
 from kernel.ids import InvalidIdError, decode
 
 _TENANT_HEADER: Final = "HTTP_INNKEEPER_TENANT"
@@ -45,7 +43,7 @@ class Visit:
     connection: HotConnection
 
 
-def admit(endpoint: type[HotEndpoint], request: HttpRequest, id_or_key: str) -> Visit:
+def admit(endpoint: type[HotEndpoint], request: HotRequest, id_or_key: str) -> Visit:
     """Let the gate admit the request for the customer that its path names.
 
     Raises:

@@ -5,7 +5,6 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 import orjson
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -34,7 +33,7 @@ from billing.usage.api import parameters
 from billing.usage.api.figures import number
 from kernel import tenancy
 from kernel.authz import Access, Scope
-from kernel.http.hot import HotEndpoint, json_response
+from kernel.http.hot import HotEndpoint, HotRequest, LeanResponse, json_response
 
 _READ = Access(permissions.ENTITLEMENTS_READ.name, Scope.ANY_TENANT)
 _TIME = OpenApiParameter("time", datetime, description="Default: now. Earlier: counted anew.")
@@ -56,7 +55,7 @@ class EntitlementValueView(HotEndpoint):
         raise TypeError("served by serve")
 
     @classmethod
-    def serve(cls, request: HttpRequest, **kwargs: str) -> HttpResponseBase:
+    def serve(cls, request: HotRequest, **kwargs: str) -> LeanResponse:
         """Answer the request."""
         visit = admit(cls, request, kwargs["customer"])
         return _answer(cls.body(visit, _value(visit, kwargs["feature"], request)))
@@ -97,7 +96,7 @@ class AccessView(HotEndpoint):
         raise TypeError("served by serve")
 
     @classmethod
-    def serve(cls, request: HttpRequest, **kwargs: str) -> HttpResponseBase:
+    def serve(cls, request: HotRequest, **kwargs: str) -> LeanResponse:
         """Answer the request."""
         visit = admit(cls, request, kwargs["customer"])
         now = datetime.now(UTC)
@@ -109,7 +108,7 @@ class AccessView(HotEndpoint):
         return _answer({"entitlements": {key: shown(value) for key, value in values.items()}})
 
 
-def _value(visit: Visit, feature: str, request: HttpRequest) -> EntitlementValue | None:
+def _value(visit: Visit, feature: str, request: HotRequest) -> EntitlementValue | None:
     at = parameters.time(request.GET, "time")
     now = datetime.now(UTC)
     if at is not None and at < now:
@@ -128,7 +127,7 @@ def _open_windows(visit: Visit) -> None:
         project(visit.tenant_id)
 
 
-def _answer(body: dict[str, Any]) -> HttpResponse:
+def _answer(body: dict[str, Any]) -> LeanResponse:
     return json_response(orjson.dumps(body, option=orjson.OPT_UTC_Z))
 
 

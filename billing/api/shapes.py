@@ -125,7 +125,9 @@ class EntitlementValueSerializer(serializers.Serializer[Any]):
 
     hasAccess = serializers.BooleanField()
     type = serializers.ChoiceField(["boolean", "static", "metered"], required=False)
-    source = serializers.ChoiceField(["plan", "override", "none"], required=False)
+    source = serializers.ChoiceField(  # type: ignore[assignment]  # DRF's own name
+        ["plan", "override"], required=False
+    )
     expiresAt = serializers.DateTimeField(required=False, help_text="When the override ends.")
     config = serializers.CharField(required=False, help_text="Static: an object as JSON text.")
     value = serializers.JSONField(required=False, help_text="Static: the value itself.")

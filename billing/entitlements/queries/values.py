@@ -111,8 +111,10 @@ def values_now(
 def value_at(snapshot: Snapshot, key: str, at: datetime) -> EntitlementValue | None:
     """Give the value that a feature had at an instant of the past; None if there is no feature."""
     effective = snapshot.effective(key, at)
-    if effective is None or not isinstance(effective.value, Allowance):
-        return effective and EntitlementValue(effective)
+    if effective is None:
+        return None
+    if not isinstance(effective.value, Allowance):
+        return EntitlementValue(effective)
     period = period_of(snapshot, effective, at)
     used = used_between(snapshot.tenant_id, effective.feature.meter, period.start, at)
     value = effective.value

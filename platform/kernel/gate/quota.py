@@ -158,7 +158,9 @@ def requests_today(tenant_id: UUID, *, connection: HotConnection | None = None) 
 
 
 def _standing(row: Row) -> Standing:
-    feature, start, end, used, reserved, limit = (value and value.decode() for value in row)
+    feature, start, end, used, reserved, limit = (
+        None if value is None else value.decode() for value in row
+    )
     return Standing(
         feature or "",
         _EPOCH + timedelta(microseconds=int(start or 0)),
@@ -181,6 +183,6 @@ def _json(rows: list[dict[str, Any]]) -> str:
     return orjson.dumps(rows).decode()
 
 
-def _call(sql: str, *values: object) -> None:
+def _call(sql: str, *values: Any) -> None:
     with db.cursor() as cursor:
         cursor.execute(sql, values)
