@@ -8,7 +8,7 @@ from audit.services import requests as audit_requests
 from billing.entitlements.services import on_subscription_changed
 from billing.ports import SubscribedPlans
 from billing.subscriptions.events import SubscriptionChanged
-from kernel import events, ports
+from kernel import events, metrics, ports
 from kernel.http.hooks import hooks
 
 
@@ -19,3 +19,4 @@ def compose() -> None:
     ports.owners.bind(MembershipOwners())
     ports.plans.bind(SubscribedPlans())
     events.react(SubscriptionChanged.name, on_subscription_changed)
+    hooks.finished.append(metrics.observe)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import environ
 
+from kernel import keyfile
 from kernel.postgres import innkeeper_home
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -29,6 +30,8 @@ class Environment:
     """``ALLOWED_HOSTS``: host names served; default any on loopback deployments."""
     trusted_proxies: list[str]
     """``TRUSTED_PROXIES``: addresses or networks whose X-Forwarded-For is believed."""
+    metrics_networks: list[str]
+    """``INNKEEPER_METRICS_NETWORKS``: who may scrape ``/metrics``; default loopback."""
     pool_size: int
     """``INNKEEPER_POOL_SIZE``: connections a serving process keeps; default 4."""
     log_level: str
@@ -54,6 +57,9 @@ def read() -> Environment:
             secret_key=env.str("SECRET_KEY", default="") or _kept_secret(home / "keys" / "django"),
             allowed_hosts=env.list("ALLOWED_HOSTS", default=["*"]),
             trusted_proxies=env.list("TRUSTED_PROXIES", default=[]),
+            metrics_networks=env.list(
+                "INNKEEPER_METRICS_NETWORKS", default=["127.0.0.0/8", "::1/128"]
+            ),
             pool_size=env.int("INNKEEPER_POOL_SIZE", default=4),
             log_level=env.str("INNKEEPER_LOG_LEVEL", default="info"),
             max_body_bytes=env.int("INNKEEPER_MAX_BODY", default=2 * 1024 * 1024),
@@ -64,13 +70,5 @@ def read() -> Environment:
 
 
 def _kept_secret(path: Path) -> str:
-    """Read a secret of this installation, making it (0600) at the first start."""
-    if not path.exists():
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        try:
-            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        except FileExistsError:
-            return path.read_text()
-        with os.fdopen(descriptor, "w") as file:
-            file.write(os.urandom(48).hex())
-    return path.read_text()
+    """Read a secret of this installation, making it at the first start."""
+    return keyfile.kept(path, lambda: os.urandom(48).hex().encode()).decode()

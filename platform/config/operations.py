@@ -11,6 +11,8 @@ from django.urls import path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from config import problems
+from kernel import metrics
+from kernel.health import Health, Livez, Readyz
 from kernel.http.routes import public
 
 PAGE_POLICY = (
@@ -54,6 +56,10 @@ def problem(request: HttpRequest, code: str) -> HttpResponse:
 
 urlpatterns = [
     path("", public(root), name="root"),
+    path("livez", Livez.as_view(), name="livez"),
+    path("readyz", Readyz.as_view(), name="readyz"),
+    path("health", Health.as_view(), name="health"),
+    path("metrics", public(metrics.export), name="metrics"),
     path("problems/<slug:code>", public(page(problem)), name="problem"),
     path("api/schema", public(SpectacularAPIView.as_view()), name="schema"),
     path("api/docs", public(page(SpectacularSwaggerView.as_view(url_name="schema"))), name="docs"),

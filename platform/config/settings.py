@@ -1,6 +1,7 @@
 """Django's settings. What a deployment decides stands in config/env.py; this is what follows."""
 
 import os
+from importlib.metadata import version
 from pathlib import Path
 
 from config import databases, env, logs
@@ -12,7 +13,9 @@ INNKEEPER_HOME = _environment.home
 INNKEEPER_PUBLIC_URL = _environment.public_url
 INNKEEPER_MAX_BODY_BYTES = _environment.max_body_bytes
 INNKEEPER_TRUSTED_PROXIES = _environment.trusted_proxies
+INNKEEPER_METRICS_NETWORKS = _environment.metrics_networks
 INNKEEPER_SLA_TARGET_MS = 15
+INNKEEPER_VERSION = version("innkeeper")
 
 SECRET_KEY = _environment.secret_key
 DEBUG = _environment.debug
@@ -53,6 +56,9 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "config.staff.StaffPages",
 ]
+
+# The three middlewares that Django's admin asks for run inside config.staff, for its pages only.
+SILENCED_SYSTEM_CHECKS = ["admin.E408", "admin.E409", "admin.E410"]
 
 TEMPLATES = [
     {
@@ -95,7 +101,6 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = INNKEEPER_MAX_BODY_BYTES
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
 
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
 WHITENOISE_USE_FINDERS = True  # no collectstatic step: a clone serves its pages as it is
 WHITENOISE_AUTOREFRESH = False
 

@@ -17,6 +17,8 @@ if faults := checks.run_checks(tags=[checks.Tags.urls]):
 # By name: endpoints can be imported only after Django has loaded the apps.
 application = import_string("config.lane.mount")(_django)
 
+import_string("kernel.health.watcher").start()
+
 # What start-up made lives for ever: keep the collector from walking it in requests.
 gc.collect()
 gc.freeze()

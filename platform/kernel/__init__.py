@@ -1,1 +1,1 @@
-"""The shared kernel: tenancy, permissions, the gate, ports, events, jobs and HTTP. It knows no business noun."""
+"""The shared kernel: tenancy, permissions, gate, ports, events, jobs, HTTP; no business noun."""

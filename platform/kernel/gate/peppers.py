@@ -5,7 +5,6 @@ made at the first start. The highest version signs new keys; all of them verify 
 """
 
 import base64
-import contextlib
 import json
 import os
 import secrets
@@ -13,6 +12,8 @@ from functools import cache
 from pathlib import Path
 
 from django.conf import settings
+
+from kernel import keyfile
 
 _BYTES = 32
 
@@ -32,9 +33,7 @@ def active() -> dict[int, bytes]:
     if text:
         return _decode(dict(part.split(":", 1) for part in text.split(",")))
     path = Path(settings.INNKEEPER_HOME) / "keys" / "peppers.json"
-    if not path.exists():
-        _create(path)
-    return _decode(json.loads(path.read_text()))
+    return _decode(json.loads(keyfile.kept(path, _first)))
 
 
 def newest() -> tuple[int, bytes]:
@@ -53,15 +52,5 @@ def _decode(pairs: dict[str, str]) -> dict[int, bytes]:
     return peppers
 
 
-def _create(path: Path) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    content = json.dumps({"1": base64.b64encode(secrets.token_bytes(_BYTES)).decode()})
-    temporary = path.with_suffix(f".{os.getpid()}")
-    descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    with contextlib.suppress(FileExistsError):  # another process was first, and that one wins
-        path.hardlink_to(temporary)
-    temporary.unlink()
+def _first() -> bytes:
+    return json.dumps({"1": base64.b64encode(secrets.token_bytes(_BYTES)).decode()}).encode()

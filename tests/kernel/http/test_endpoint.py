@@ -52,7 +52,9 @@ def test_tenant_route__own_key__runs_as_app_for_its_tenant(client, tenant, beare
     assert body == {"tenant": str(tenant), "setting": str(tenant), "role": "innkeeper_app"}
 
 
-def test_tenant_route__platform_key__needs_and_takes_a_named_tenant(client, tenant, platform_bearer):
+def test_tenant_route__platform_key__needs_and_takes_a_named_tenant(
+    client, tenant, platform_bearer
+):
     answer = client.get("/things", headers=platform_bearer)
     assert (answer.status_code, answer.json()["code"]) == (400, "tenant_required")
     named = {**platform_bearer, "Innkeeper-Tenant": ids.encode("ten", tenant)}

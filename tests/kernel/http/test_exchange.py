@@ -44,9 +44,9 @@ def test_traceparent__valid__same_trace_new_span(client):
 
 @pytest.mark.parametrize("header", ["", "garbage", f"00-{'0' * 32}-{'b' * 16}-01"])
 def test_traceparent__invalid__begins_a_trace(client, header):
-    _, trace, _, flags = client.get("/big", headers={"traceparent": header}).headers[
-        "traceresponse"
-    ].split("-")
+    _, trace, _, flags = (
+        client.get("/big", headers={"traceparent": header}).headers["traceresponse"].split("-")
+    )
     assert re.fullmatch("[0-9a-f]{32}", trace)
     assert trace != "0" * 32
     assert flags == "00"

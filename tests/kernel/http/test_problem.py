@@ -99,5 +99,3 @@ def test_body__too_large__413_before_anything_is_read(client, bearer, settings):
         headers=bearer,
     )
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
-
-

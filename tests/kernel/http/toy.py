@@ -54,9 +54,7 @@ class Things(Endpoint):
         with db.cursor() as cursor:
             cursor.execute("SELECT current_setting('app.tenant', true), session_user")
             setting, role = cursor.fetchone()
-        return Response(
-            {"tenant": str(tenancy.current_tenant()), "setting": setting, "role": role}
-        )
+        return Response({"tenant": str(tenancy.current_tenant()), "setting": setting, "role": role})
 
     def post(self, request):
         given = NameSerializer(data=request.data)
