@@ -20,6 +20,7 @@ Progress = Callable[[int], None]
 def verify(
     tenant_id: UUID | None = None,
     *,
+    log_id: UUID | None = None,
     announce: Callable[[int], None] = lambda _: None,
     progress: Progress = lambda _: None,
 ) -> Report:
@@ -27,16 +28,19 @@ def verify(
 
     Args:
         tenant_id: only this tenant's logs.
+        log_id: only this one of them.
         announce: told the number of places once it is known.
         progress: told after each batch how many places it held.
     """
     started = time.perf_counter()
     with db.use_alias("sealer"), across_tenants():
-        heads = storage.heads(tenant_id)
+        heads = [
+            head for head in storage.heads(tenant_id) if log_id is None or head.log_id == log_id
+        ]
         announce(sum(head.size for head in heads))
         keys = ring()
         reports = [LogVerifier(head, keys, progress).run() for head in heads]
-        if tenant_id is None:
+        if tenant_id is None and log_id is None:
             reports += _lost_logs({head.log_id for head in heads})
             reports += _never_sealed()
     return Report(tuple(reports), time.perf_counter() - started)

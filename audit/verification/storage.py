@@ -71,16 +71,25 @@ def heads(tenant_id: UUID | None) -> list[StoredHead]:
         ]
 
 
-def leaves(log_id: UUID, start: int, *, of_heads: bool = False) -> Iterator[list[tuple[Any, ...]]]:
+def place(event_id: UUID) -> tuple[UUID, int] | None:
+    """Return log and leaf index of an entry; None when it is not sealed."""
+    with db.cursor() as cursor:
+        cursor.execute("SELECT log_id, leaf_index FROM audit_leaf WHERE event_id = %s", [event_id])
+        return cursor.fetchone()
+
+
+def leaves(
+    log_id: UUID, start: int, *, of_heads: bool = False, batch: int = BATCH
+) -> Iterator[list[tuple[Any, ...]]]:
     """Go through the stored places from `start` on, in batches."""
     statement = _HEADS_LEAVES if of_heads else _LEAVES
     while True:
         with db.cursor() as cursor:
-            cursor.execute(statement, [log_id, start, BATCH])
+            cursor.execute(statement, [log_id, start, batch])
             rows = cursor.fetchall()
         if rows:
             yield rows
-        if len(rows) < BATCH:
+        if len(rows) < batch:
             return
         start = rows[-1][0] + 1
 
