@@ -7,6 +7,7 @@ machine spreads over all of them instead of condemning one.
 from __future__ import annotations
 
 import gc
+import itertools
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,10 +18,6 @@ from bench.machine import Calibration, Contamination, Watch
 from bench.statistics import Verdict, judge, percentile
 
 Prepare = Callable[[int], Call]
-
-
-class UnexpectedAnswerError(AssertionError):
-    """A case was answered with another status than it names: its latency means nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +32,17 @@ class Probe:
 
 @dataclass(slots=True)
 class Samples:
-    """Latencies of one case in milliseconds; the first request of the process is `cold`."""
+    """Latencies of one case in milliseconds; the first request of the process is `cold`.
+
+    `failure` tells of an answer that the case does not name: its latencies then mean nothing.
+    """
 
     probe: Probe
     cold: float | None = None
     ms: list[float] = field(default_factory=list)
     contaminated: list[Contamination] = field(default_factory=list)
     largest_body: int = 0
+    failure: str | None = None
 
     def clean(self) -> list[float]:
         """The samples that neither the scheduler nor another guest disturbed."""
@@ -89,42 +90,36 @@ def measure(
     calibrate: Callable[[], float],
     seed: int = 1,
 ) -> tuple[dict[str, Samples], Calibration]:
-    """Warm every case up, then run the rounds.
-
-    Raises:
-        UnexpectedAnswerError: a case was answered with another status than it names.
-    """
+    """Warm every case up, then run the rounds; a case that is answered wrongly is left out."""
     results = {probe.name: Samples(probe) for probe in probes}
-    number = 0
+    order, numbers = list(results.values()), itertools.count()
     for _ in range(warm_up):
-        for probe in probes:
-            answer = _ask(application, probe, number)
-            samples = results[probe.name]
+        for samples in order:
+            answer = _ask(application, samples, next(numbers))
             samples.cold = answer.ms if samples.cold is None else samples.cold
-            number += 1
+        order = [samples for samples in order if samples.failure is None]
     gc.collect()
-    rng, order, calibration = random.Random(seed), list(probes), []  # noqa: S311 - order only
+    rng, calibration = random.Random(seed), []  # noqa: S311 - order only
     for _ in range(rounds):
         rng.shuffle(order)
-        for probe in order:
+        for samples in order:
             calibration.append(calibrate())
-            samples = results[probe.name]
             with Watch() as watch:
-                answer = _ask(application, probe, number)
-            number += 1
+                answer = _ask(application, samples, next(numbers))
             samples.ms.append(answer.ms)
             samples.contaminated.append(watch.result)
             samples.largest_body = max(samples.largest_body, len(answer.body))
+        order = [samples for samples in order if samples.failure is None]
     return results, Calibration(calibration)
 
 
-def _ask(application: Application, probe: Probe, number: int) -> Answer:
+def _ask(application: Application, samples: Samples, number: int) -> Answer:
+    probe = samples.probe
     answer = send(application, probe.prepare(number))
     if answer.status not in probe.statuses:
         wanted = " or ".join(str(status) for status in probe.statuses)
-        raise UnexpectedAnswerError(
-            f"{probe.name}: status {answer.status} instead of {wanted}: {answer.body[:400]!r}"
-        )
+        body = answer.body[:400].decode(errors="replace")
+        samples.failure = f"status {answer.status} instead of {wanted}: {body}"
     return answer
 
 

@@ -11,7 +11,7 @@ import pytest
 from bench.budgets import Budget
 from bench.latency.calls import Call, json_call, send
 from bench.latency.counts import Counts
-from bench.latency.rounds import Probe, UnexpectedAnswerError, findings, measure
+from bench.latency.rounds import Probe, findings, measure
 from bench.statistics import Verdict
 
 pytestmark = pytest.mark.serial  # times real processes
@@ -63,11 +63,16 @@ def test_measure__each_request__is_prepared_with_a_number_of_its_own() -> None:
     assert seen == [0, 1, 2, 3, 4]
 
 
-def test_measure__wrong_status__names_the_case_and_the_answer() -> None:
-    with pytest.raises(UnexpectedAnswerError, match=r"lost: status 404 instead of 200: b'GET'"):
-        measure(
-            application, [probe("lost", 0, "/nowhere")], rounds=1, warm_up=0, calibrate=lambda: 0.0
-        )
+def test_measure__wrong_status__is_told_and_the_other_cases_go_on() -> None:
+    results, _ = measure(
+        application,
+        [probe("lost", 0, "/nowhere"), probe("fine", 0)],
+        rounds=3,
+        warm_up=1,
+        calibrate=lambda: 0.0,
+    )
+    assert results["lost"].failure == "status 404 instead of 200: GET"
+    assert (results["lost"].ms, len(results["fine"].ms)) == ([], 3)
 
 
 def test_findings__planted_delay__fails_p50_and_p95_and_a_quick_case_does_not() -> None:

@@ -7,15 +7,15 @@ from typing import Any
 
 from bench.latency.calls import Call, json_call
 from tests.latency.cases import Case, Make, always, each
-from tests.latency.world import World
+from tests.latency.world import PAGE, World
 
 V1 = "/api/v1"
 NEW_KEY = {"name": "made by a latency case"}
 
 
-def read(path: str) -> Case:
+def read(path: str, query: str = "") -> Case:
     """A GET of the tenant."""
-    return Case(always(lambda world: json_call("GET", V1 + path, world.tenant.key)))
+    return Case(always(lambda world: json_call("GET", V1 + path, world.tenant.key, query=query)))
 
 
 def verify(world: World) -> Call:
@@ -59,11 +59,11 @@ def read_member(world: World) -> Call:
     return json_call("GET", f"{V1}/members/{made['id']}", world.tenant.key)
 
 
-def operator(path: str, method: str = "GET", body: Any = None) -> Make:
-    """A call of the operator; {tenant} in the path is the quiet tenant."""
+def operator(path: str, method: str = "GET", body: Any = None, query: str = "") -> Make:
+    """A call of the operator; {tenant} in the path is the tenant."""
     return each(
         lambda world, number: json_call(
-            method, V1 + path.format(tenant=world.quiet_tenant.id), world.platform_key, body
+            method, V1 + path.format(tenant=world.tenant.id), world.platform_key, body, query
         )
     )
 
@@ -86,7 +86,7 @@ PLATFORM_KEY = {"name": "made by a latency case", "permissions": ["keys:verify"]
 
 CASES: dict[str, Case] = {
     "POST /api/v1/keys/verify": Case(always(verify), "auth.key_verify"),
-    "GET /api/v1/keys": read("/keys"),
+    "GET /api/v1/keys": read("/keys", "limit=1"),
     "POST /api/v1/keys": Case(create("/keys", lambda world: NEW_KEY), "keys.routes", 201),
     "GET /api/v1/keys/<str:key>": Case(
         always(lambda w: json_call("GET", f"{V1}/keys/{w.tenant.key_id}", w.tenant.key)),
@@ -96,7 +96,7 @@ CASES: dict[str, Case] = {
         on_fresh("/keys", lambda world: NEW_KEY, "POST", "/revoke", {"reason": "test"}),
         "keys.routes",
     ),
-    "GET /api/v1/members": read("/members"),
+    "GET /api/v1/members": read("/members", f"limit={PAGE}"),
     "POST /api/v1/members": Case(create("/members", new_member), "users.routes", 201),
     "GET /api/v1/members/<str:member>": Case(always(read_member), "users.routes"),
     "PATCH /api/v1/members/<str:member>": Case(
@@ -108,7 +108,7 @@ CASES: dict[str, Case] = {
     "GET /api/v1/roles": read("/roles"),
     "GET /api/v1/me": read("/me"),
     "GET /api/v1/admin/tenants/<str:tenant>/keys": Case(
-        operator("/admin/tenants/{tenant}/keys"), "keys.routes"
+        operator("/admin/tenants/{tenant}/keys", query="limit=1"), "keys.routes"
     ),
     "POST /api/v1/admin/tenants/<str:tenant>/keys": Case(
         operator("/admin/tenants/{tenant}/keys", "POST", NEW_KEY), "keys.routes", 201
@@ -116,7 +116,9 @@ CASES: dict[str, Case] = {
     "POST /api/v1/admin/tenants/<str:tenant>/keys/<str:key>/revoke": Case(
         each(revoke_tenant_key), "keys.routes"
     ),
-    "GET /api/v1/admin/platform-keys": Case(operator("/admin/platform-keys"), "keys.routes"),
+    "GET /api/v1/admin/platform-keys": Case(
+        operator("/admin/platform-keys", query=f"limit={PAGE}"), "keys.routes"
+    ),
     "POST /api/v1/admin/platform-keys": Case(
         operator("/admin/platform-keys", "POST", PLATFORM_KEY), "keys.routes", 201
     ),

@@ -7,6 +7,8 @@ shown again with its complaints, which costs what a valid one costs but leaves n
 
 from __future__ import annotations
 
+import re
+
 from django.contrib import admin
 from django.contrib.admin import ModelAdmin
 from django.db import models
@@ -22,7 +24,7 @@ from tests.latency.world import PASSWORD, World, form
 PREFIX = "/admin/"
 STAFF = "class.staff"
 SEEN = (200, 302, 403)
-OBJECT, APP = "<path:object_id>", "(?P<app_label>"
+OBJECT, APP = re.compile(r"<\w+:\w+>"), "(?P<app_label>"
 NOBODY = "00000000-0000-0000-0000-000000000000"
 
 
@@ -39,8 +41,8 @@ def of_model(route: Route, page: str, model_admin: ModelAdmin[models.Model]) -> 
 
     def make(world: World) -> Prepare:
         path = route.pattern
-        if OBJECT in path:
-            path = path.replace(OBJECT, newest(world, model_admin))
+        if OBJECT.search(path):
+            path = OBJECT.sub(newest(world, model_admin), path)
         fields = {"post": "yes"} if route.method == "POST" and "delete" in page else {}
         if route.method == "GET":
             call = form(path, world.staff_cookies)

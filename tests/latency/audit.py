@@ -6,7 +6,7 @@ from audit.sealing import headslog
 from audit.sealing.sealer import Sealer
 from bench.latency.calls import Call, json_call
 from tests.latency.cases import Case, always
-from tests.latency.world import World
+from tests.latency.world import PAGE, World
 
 V1 = "/api/v1/audit"
 TILE = "0/000.p/1"
@@ -66,17 +66,24 @@ def public(path: str) -> Case:
 
 
 CASES: dict[str, Case] = {
-    "GET /api/v1/audit/events": read("/events"),
+    "GET /api/v1/audit/events": read("/events", f"limit={PAGE}"),
     "GET /api/v1/audit/events/<str:event>": of_entry(""),
     "GET /api/v1/audit/events/<str:event>/proof": of_entry("/proof"),
     "GET /api/v1/audit/checkpoint": read("/checkpoint"),
     "GET /api/v1/audit/consistency": read("/consistency", "old=1"),
-    "GET /api/v1/audit/feed": read("/feed"),
+    "GET /api/v1/audit/feed": read("/feed", f"limit={PAGE}"),
     "GET /api/v1/audit/tlog/<str:log>/checkpoint": of_log("checkpoint"),
     "GET /api/v1/audit/tlog/<str:log>/tile/<path:tile>": of_log(f"tile/{TILE}"),
     "GET /api/v1/audit/heads/checkpoint": public("/heads/checkpoint"),
     "GET /api/v1/audit/heads/tile/<path:tile>": public(f"/heads/tile/{TILE}"),
     "GET /api/v1/admin/audit/events": Case(
-        always(lambda world: json_call("GET", "/api/v1/admin/audit/events", world.platform_key))
+        always(
+            lambda world: json_call(
+                "GET",
+                "/api/v1/admin/audit/events",
+                world.platform_key,
+                query=f"tenant={world.tenant.id}&limit={PAGE}",
+            )
+        )
     ),
 }

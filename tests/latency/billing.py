@@ -107,7 +107,8 @@ def read_subject(world: World) -> Call:
     return json_call("GET", f"{V1}/subjects/subject-1", world.tenant.key)
 
 
-_VALUE = "customers/{customer}/entitlements/api_requests/value"
+_STATIC = "customers/{customer}/entitlements/seats/value"
+_METERED = "customers/{customer}/entitlements/api_requests/value"
 
 CASES: dict[str, Case] = {
     "GET /api/v1/plans": read("/plans"),
@@ -119,16 +120,16 @@ CASES: dict[str, Case] = {
     "GET /api/v1/customers/<str:customer>": customer("v1/customers/{customer}"),
     "GET /api/v1/customers/<str:customer>/access": customer("v1/customers/{customer}/access"),
     "GET /api/v1/customers/<str:customer>/entitlements/<str:feature>/value": customer(
-        f"v1/{_VALUE}"
+        f"v1/{_STATIC}"
     ),
     "GET /api/v2/customers/<str:customer>/entitlements/<str:feature>/value": customer(
-        f"v2/{_VALUE}"
+        f"v2/{_METERED}"
     ),
     "GET /api/v1/subjects": read("/subjects"),
     "POST /api/v1/subjects": Case(each(describe_subject)),
     "GET /api/v1/subjects/<path:subject>": Case(always(read_subject)),
     "DELETE /api/v1/subjects/<path:subject>": Case(each(delete_subject), status=204),
-    "GET /api/v1/events": read("/events"),
+    "GET /api/v1/events": read("/events", "limit=20"),
     "POST /api/v1/events": Case(each(event), "usage.ingest", 204),
     "GET /api/v1/meters": read("/meters"),
     "POST /api/v1/meters": Case(each(define_meter), status=201),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.latency.calls import Call, json_call
 from tests.latency.cases import Case, Make, always, each
-from tests.latency.world import World
+from tests.latency.world import PAGE, World
 
 V1 = "/api/v1"
 ADMIN = f"{V1}/admin/tenants"
@@ -35,7 +35,8 @@ CASES: dict[str, Case] = {
         always(lambda world: json_call("GET", f"{V1}/tenant", world.tenant.key)), "tenants.routes"
     ),
     "GET /api/v1/admin/tenants": Case(
-        always(lambda world: json_call("GET", ADMIN, world.platform_key)), "tenants.routes"
+        always(lambda world: json_call("GET", ADMIN, world.platform_key, query=f"limit={PAGE}")),
+        "tenants.routes",
     ),
     "POST /api/v1/admin/tenants": Case(each(create), "tenants.create", 201),
     "GET /api/v1/admin/tenants/<str:tenant>": Case(

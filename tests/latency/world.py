@@ -21,6 +21,7 @@ from kernel.gate import keys, projection
 EVERYTHING = ["*:*"]
 METER, METER_EVENT = "latency_calls", "latency.call"
 EVENTS = 500
+PAGE = 5
 PASSWORD = "correct horse battery staple"
 
 
@@ -56,6 +57,7 @@ class World:
         """The tenant that most cases concern."""
         tenant = self.new_tenant("enterprise")
         self._use(tenant)
+        self._people(tenant)
         return tenant
 
     @cached_property
@@ -110,6 +112,16 @@ class World:
         }
         call = Call("POST", "/api/v1/events", headers, json.dumps(events).encode())
         assert self.send(call).status == 204
+
+    def _people(self, tenant: Tenant) -> None:
+        """Give the tenant members and the operator a platform key, and more tenants beside it."""
+        for role in ("owner", "admin", "developer", "auditor", "member"):
+            body = {"email": f"{self.fresh(role)}@example.org", "role": role, "name": role}
+            self.ask("POST", "/api/v1/members", body, key=tenant.key)
+        body = {"name": "latency", "permissions": ["keys:verify"]}
+        for _ in range(PAGE):
+            self.ask("POST", "/api/v1/admin/platform-keys", body)
+            self.new_tenant()
 
     def new_tenant(self, plan: str = "basic") -> Tenant:
         """One more tenant, with a key whose limits are lifted."""
