@@ -107,20 +107,78 @@ def put_changes(tenant_id: UUID, changes: Iterable[Change]) -> None:
     _call("SELECT gate.put_pending(%s, %s::jsonb)", tenant_id, _json(rows))
 
 
-def check(tenant_id: UUID, meter: str, quantity: Decimal) -> tuple[bool, Standing | None]:
-    """Lock the meter's quotas and tell whether ``quantity`` more exceeds one; with the tightest.
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What a check under lock found; ``standing`` is the tightest quota, None without any.
+
+    A use that follows belongs to the instant ``at``.
+    """
+
+    exceeded: bool
+    at: datetime
+    standing: Standing | None
+
+
+@dataclass(frozen=True, slots=True)
+class EndedHold:
+    """What became of a hold. ``ended`` tells whether the call ended it as it asked."""
+
+    ended: bool
+    state: str
+    feature: str
+    meter: str
+    at: datetime
+    quantity: Decimal
+
+
+def check(tenant_id: UUID, meter: str, quantity: Decimal, at: datetime | None = None) -> Check:
+    """Lock the meter's quotas and tell whether ``quantity`` more exceeds one of them.
 
     Until the transaction ends nobody else can decide on these quotas: the caller records the use
     in the same transaction. Without a quota nothing is exceeded.
     """
     with db.cursor() as cursor:
         cursor.execute(
-            "SELECT exceeded, feature_key, window_start, window_end, used, reserved, hard_limit"
-            " FROM gate.check_quota(%s, %s, %s)",
-            [tenant_id, meter, quantity],
+            "SELECT exceeded, at, feature_key, window_start, window_end, used, reserved, hard_limit"
+            " FROM gate.check_quota(%s, %s, %s, %s)",
+            [tenant_id, meter, quantity, at],
         )
-        exceeded, *row = cursor.fetchone()
-    return exceeded, Standing(*row) if row[0] is not None else None
+        exceeded, checked_at, *row = cursor.fetchone()
+    return Check(exceeded, checked_at, Standing(*row) if row[0] is not None else None)
+
+
+def hold(
+    tenant_id: UUID,
+    hold_id: UUID,
+    *,
+    feature: str,
+    meter: str,
+    at: datetime,
+    quantity: Decimal,
+    ttl: timedelta,
+) -> datetime:
+    """Hold what :func:`check` has found to fit, in the same transaction; give the expiry."""
+    with db.cursor() as cursor:
+        cursor.execute(
+            "SELECT expires_at FROM gate.put_hold(%s, %s, %s, %s, %s, %s, %s)",
+            [tenant_id, hold_id, feature, meter, at, quantity, ttl],
+        )
+        expires_at: datetime = cursor.fetchone()[0]
+    return expires_at
+
+
+def end_hold(tenant_id: UUID, hold_id: UUID, state: str) -> EndedHold | None:
+    """End a hold as committed or released, and free what it held; None for an unknown one.
+
+    Locks the quotas that it belongs to, as :func:`check` does.
+    """
+    with db.cursor() as cursor:
+        cursor.execute(
+            "SELECT ended, state, feature, meter, at, quantity FROM gate.end_hold(%s, %s, %s)",
+            [tenant_id, hold_id, state],
+        )
+        row = cursor.fetchone()
+    return EndedHold(*row) if row[1] is not None else None
 
 
 def standings(

@@ -392,7 +392,7 @@ BEGIN
     SELECT q.exceeded, q.used + q.reserved, q.hard_limit,
            ceil(extract(epoch FROM q.window_end - clock_timestamp()))::bigint
       INTO v_exceeded, quota_used, quota_limit, quota_reset
-      FROM gate.check_quota(k.tenant_id, p_meter, p_quantity) AS q;
+      FROM gate.check_quota(k.tenant_id, p_meter, p_quantity, NULL) AS q;
     IF v_exceeded THEN
       code := 'QUOTA_EXCEEDED';
       -- A burst refusal comes first in the order of codes: look at the limits without counting.

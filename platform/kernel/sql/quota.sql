@@ -36,18 +36,18 @@ CREATE TABLE gate.quota_use (
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 
 CREATE TABLE gate.hold (
-  tenant_id    uuid NOT NULL,
-  hold_id      uuid NOT NULL,
-  feature_key  text NOT NULL,
-  window_start timestamptz NOT NULL,
-  quantity     numeric NOT NULL CHECK (quantity > 0),
-  state        text NOT NULL DEFAULT 'held'
-               CHECK (state IN ('held', 'committed', 'released', 'expired')),
-  expires_at   timestamptz NOT NULL,
+  tenant_id  uuid NOT NULL,
+  hold_id    uuid NOT NULL,
+  feature    text NOT NULL,
+  meter      text NOT NULL,
+  at         timestamptz NOT NULL,  -- when it was taken: it belongs to the periods of this instant
+  quantity   numeric NOT NULL CHECK (quantity > 0),
+  state      text NOT NULL DEFAULT 'held'
+             CHECK (state IN ('held', 'committed', 'released', 'expired')),
+  expires_at timestamptz NOT NULL,
   PRIMARY KEY (tenant_id, hold_id)
 );
-CREATE INDEX hold_due ON gate.hold (tenant_id, feature_key, window_start, expires_at)
-  WHERE state = 'held';
+CREATE INDEX hold_due ON gate.hold (tenant_id, meter, expires_at) WHERE state = 'held';
 
 CREATE TABLE gate.pending (
   tenant_id         uuid NOT NULL REFERENCES gate.tenant (tenant_id),
@@ -129,8 +129,10 @@ BEGIN
     UPDATE gate.quota q SET window_end = w."from"
      WHERE q.tenant_id = p_tenant AND q.feature_key = w.feature
        AND q.window_start < w."from" AND q.window_end > w."from";
-    INSERT INTO gate.quota (tenant_id, feature_key, window_start, window_end, meter, hard_limit)
-    VALUES (p_tenant, w.feature, w."from", w."to", w.meter, w.hard_limit);
+    INSERT INTO gate.quota
+      (tenant_id, feature_key, window_start, window_end, meter, hard_limit, reserved)
+    VALUES (p_tenant, w.feature, w."from", w."to", w.meter, w.hard_limit,
+            gate.held(p_tenant, w.meter, w."from", w."to", '-infinity'));
     IF w.used > 0 THEN
       INSERT INTO gate.quota_use (tenant_id, feature_key, window_start, slot, used)
       VALUES (p_tenant, w.feature, w."from", 0, w.used);
@@ -159,41 +161,108 @@ BEGIN
     DO UPDATE SET used = kept.used + EXCLUDED.used;
 END $$;
 
--- Lock the quotas of a meter as they stand now, and see whether `p_quantity` more fits them all;
--- the tightest is told. Whoever then records the use in the same transaction cannot overshoot: the
--- next caller waits here and sees it. Without a quota nothing is exceeded.
-CREATE FUNCTION gate.check_quota(
-  p_tenant uuid, p_meter text, p_quantity numeric,
-  OUT exceeded boolean, OUT used numeric, OUT reserved numeric, OUT hard_limit numeric,
-  OUT feature_key text, OUT window_start timestamptz, OUT window_end timestamptz
-) LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
-DECLARE
-  v_now timestamptz := clock_timestamp();
+-- What reservations hold of a meter in [p_from, p_to) that are not ended; of these, with p_now, only
+-- those that have expired by then.
+CREATE FUNCTION gate.held(
+  p_tenant uuid, p_meter text, p_from timestamptz, p_to timestamptz, p_now timestamptz
+) RETURNS numeric LANGUAGE sql STABLE AS $$
+  SELECT coalesce(sum(h.quantity), 0) FROM gate.hold h
+   WHERE h.tenant_id = p_tenant AND h.meter = p_meter AND h.state = 'held'
+     AND h.at >= p_from AND h.at < p_to
+     AND (p_now = '-infinity' OR h.expires_at <= p_now)
+$$;
+
+-- Lock the quotas of a meter in the periods that contain p_at.
+CREATE FUNCTION gate.lock_quotas(p_tenant uuid, p_meter text, p_at timestamptz) RETURNS void
+LANGUAGE plpgsql AS $$
 BEGIN
-  PERFORM gate.assert_tenant(p_tenant);
   PERFORM FROM gate.quota q
     WHERE q.tenant_id = p_tenant AND q.meter = p_meter
-      AND q.window_start <= v_now AND q.window_end > v_now
+      AND q.window_start <= p_at AND q.window_end > p_at
     ORDER BY q.feature_key FOR NO KEY UPDATE;
+END $$;
+
+-- Lock the quotas of a meter as they stand at p_at (NULL: now), and see whether `p_quantity` more
+-- fits them all; the tightest is told. Whoever then records the use in the same transaction, at
+-- the instant that is told, cannot overshoot: the next caller waits here and sees it. Holds that
+-- have expired are let go on the way. Without a quota nothing is exceeded.
+CREATE FUNCTION gate.check_quota(
+  p_tenant uuid, p_meter text, p_quantity numeric, p_at timestamptz,
+  OUT exceeded boolean, OUT at timestamptz, OUT used numeric, OUT reserved numeric,
+  OUT hard_limit numeric, OUT feature_key text, OUT window_start timestamptz,
+  OUT window_end timestamptz
+) LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+BEGIN
+  PERFORM gate.assert_tenant(p_tenant);
+  at := coalesce(p_at, clock_timestamp());
+  PERFORM gate.lock_quotas(p_tenant, p_meter, at);
   WITH expired AS (
     UPDATE gate.hold h SET state = 'expired'
-      FROM gate.quota q
-     WHERE q.tenant_id = p_tenant AND q.meter = p_meter
-       AND q.window_start <= v_now AND q.window_end > v_now
-       AND h.tenant_id = p_tenant AND h.feature_key = q.feature_key
-       AND h.window_start = q.window_start AND h.state = 'held' AND h.expires_at <= v_now
-    RETURNING h.feature_key, h.window_start, h.quantity
+     WHERE h.tenant_id = p_tenant AND h.meter = p_meter AND h.state = 'held'
+       AND h.expires_at <= clock_timestamp()
+       AND EXISTS (SELECT FROM gate.quota q
+                    WHERE q.tenant_id = p_tenant AND q.meter = p_meter
+                      AND q.window_start <= check_quota.at AND q.window_end > check_quota.at
+                      AND q.window_start <= h.at AND q.window_end > h.at)
+    RETURNING h.at, h.quantity
   )
-  UPDATE gate.quota q SET reserved = q.reserved - e.quantity
-    FROM (SELECT x.feature_key, x.window_start, sum(x.quantity) AS quantity
-            FROM expired x GROUP BY x.feature_key, x.window_start) AS e
-   WHERE q.tenant_id = p_tenant AND q.feature_key = e.feature_key
-     AND q.window_start = e.window_start;
+  UPDATE gate.quota q
+     SET reserved = greatest(q.reserved - (SELECT sum(e.quantity) FROM expired e
+                                            WHERE q.window_start <= e.at AND q.window_end > e.at), 0)
+   WHERE q.tenant_id = p_tenant AND q.meter = p_meter
+     AND EXISTS (SELECT FROM expired e WHERE q.window_start <= e.at AND q.window_end > e.at);
   SELECT s.used, s.reserved, s.hard_limit, s.feature_key, s.window_start, s.window_end
     INTO used, reserved, hard_limit, feature_key, window_start, window_end
-    FROM gate.quota_standing(p_tenant, NULL, p_meter, v_now) AS s
+    FROM gate.quota_standing(p_tenant, NULL, p_meter, at) AS s
    ORDER BY s.hard_limit - s.used - s.reserved LIMIT 1;
   exceeded := coalesce(used + reserved + p_quantity > hard_limit, false);
+END $$;
+
+-- Hold a quantity that gate.check_quota has found to fit, at the instant that it told, in the same
+-- transaction.
+CREATE FUNCTION gate.put_hold(
+  p_tenant uuid, p_hold uuid, p_feature text, p_meter text, p_at timestamptz, p_quantity numeric,
+  p_ttl interval, OUT expires_at timestamptz
+) LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+BEGIN
+  PERFORM gate.assert_tenant(p_tenant);
+  expires_at := clock_timestamp() + p_ttl;
+  INSERT INTO gate.hold (tenant_id, hold_id, feature, meter, at, quantity, expires_at)
+  VALUES (p_tenant, p_hold, p_feature, p_meter, p_at, p_quantity, put_hold.expires_at);
+  UPDATE gate.quota q SET reserved = q.reserved + p_quantity
+   WHERE q.tenant_id = p_tenant AND q.meter = p_meter
+     AND q.window_start <= p_at AND q.window_end > p_at;
+END $$;
+
+-- End a hold as `p_state`, committed or released; `ended` tells whether it was this call that did.
+-- Otherwise `state` is what it has become before; NULL where the tenant has no such hold.
+CREATE FUNCTION gate.end_hold(
+  p_tenant uuid, p_hold uuid, p_state text,
+  OUT ended boolean, OUT state text, OUT feature text, OUT meter text, OUT at timestamptz,
+  OUT quantity numeric
+) LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+BEGIN
+  PERFORM gate.assert_tenant(p_tenant);
+  ended := false;
+  SELECT h.feature, h.meter, h.at, h.quantity INTO feature, meter, at, quantity
+    FROM gate.hold h WHERE h.tenant_id = p_tenant AND h.hold_id = p_hold;
+  IF NOT FOUND THEN
+    RETURN;
+  END IF;
+  PERFORM gate.lock_quotas(p_tenant, meter, at);
+  UPDATE gate.hold h
+     SET state = CASE WHEN h.expires_at <= clock_timestamp() THEN 'expired' ELSE p_state END
+   WHERE h.tenant_id = p_tenant AND h.hold_id = p_hold AND h.state = 'held'
+  RETURNING h.state INTO state;
+  IF FOUND THEN
+    ended := state = p_state;
+    UPDATE gate.quota q SET reserved = greatest(q.reserved - end_hold.quantity, 0)
+     WHERE q.tenant_id = p_tenant AND q.meter = end_hold.meter
+       AND q.window_start <= end_hold.at AND q.window_end > end_hold.at;
+  ELSE
+    SELECT h.state INTO state FROM gate.hold h
+     WHERE h.tenant_id = p_tenant AND h.hold_id = p_hold;
+  END IF;
 END $$;
 
 -- How quotas stand at an instant: of one feature, of one meter, or all of the tenant's. What is
@@ -211,10 +280,8 @@ BEGIN
          coalesce((SELECT sum(u.used) FROM gate.quota_use u
                     WHERE u.tenant_id = q.tenant_id AND u.feature_key = q.feature_key
                       AND u.window_start = q.window_start), 0),
-         q.reserved - coalesce((SELECT sum(h.quantity) FROM gate.hold h
-                    WHERE h.tenant_id = q.tenant_id AND h.feature_key = q.feature_key
-                      AND h.window_start = q.window_start AND h.state = 'held'
-                      AND h.expires_at <= p_at), 0),
+         greatest(q.reserved - gate.held(p_tenant, q.meter, q.window_start, q.window_end,
+                                         clock_timestamp()), 0),
          q.hard_limit
     FROM gate.quota q
    WHERE q.tenant_id = p_tenant AND q.window_start <= p_at AND q.window_end > p_at
@@ -232,6 +299,6 @@ END $$;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA gate FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
-  gate.put_pending, gate.put_quotas, gate.add_usage, gate.check_quota, gate.quota_standing,
-  gate.requests_today
+  gate.put_pending, gate.put_quotas, gate.add_usage, gate.check_quota, gate.put_hold,
+  gate.end_hold, gate.quota_standing, gate.requests_today
 TO innkeeper_app, innkeeper_staff;
