@@ -26,7 +26,8 @@ def test_alternatives__expression__expanded(text, expected):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "AND", "a:a AND", "(a:a", "a:a)", "a:a b:b", "a:*", "nonsense", "a:a OR OR b:b", "()"]
+    "text",
+    ["", "AND", "a:a AND", "(a:a", "a:a)", "a:a b:b", "a:*", "nonsense", "a:a OR OR b:b", "()"],
 )
 def test_alternatives__malformed__refused_with_pointer(text):
     with pytest.raises(Invalid) as raised:
