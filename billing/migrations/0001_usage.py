@@ -8,7 +8,7 @@ from django.db import migrations, models
 import kernel.ids
 from billing.usage.models import OPERATOR, Aggregation, Origin
 from billing.usage.models.meters import SLUG_PATTERN
-from kernel.tenancy.operations import ProtectTenantTable
+from kernel.tenancy.operations import GrantTable, ProtectTenantTable
 
 _SQL = Path(__file__).parent.parent / "usage" / "sql"
 
@@ -139,6 +139,7 @@ class Migration(migrations.Migration):
         ProtectTenantTable("billing_usage_rollup", "SELECT, INSERT, UPDATE"),
         ProtectTenantTable("billing_usage_value", "SELECT, INSERT"),
         ProtectTenantTable("billing_usage_attribution", "SELECT"),
+        GrantTable("billing_usage_spool"),
         _run("functions.sql"),
         _run("partitions.sql"),
         _run("measured.sql"),

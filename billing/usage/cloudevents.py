@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.message import Message
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import unquote
 
 import msgspec
@@ -43,6 +43,7 @@ class Event(msgspec.Struct, gc=False):
     dataschema: str | None = None
 
 
+S = TypeVar("S")
 _one: Final = msgspec.json.Decoder(Event)
 _many: Final = msgspec.json.Decoder(list[Event])
 
@@ -144,7 +145,7 @@ def _binary(body: bytes, media: str, headers: Mapping[str, str]) -> Event:
     return _decode(_one, msgspec.json.encode(attributes))
 
 
-def _decode(decoder: "msgspec.json.Decoder[Any]", body: bytes) -> Any:
+def _decode(decoder: "msgspec.json.Decoder[S]", body: bytes) -> S:
     """Decode, and once more with NaN and infinities as text where JSON itself is the fault."""
     try:
         return decoder.decode(body)

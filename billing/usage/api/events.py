@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
 
+import orjson
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -136,7 +137,7 @@ def shown(event: Listed) -> dict[str, Any]:
         "type": event.type,
         "subject": event.subject,
         "time": event.time,
-        "data": event.data,
+        "data": None if event.data is None else orjson.Fragment(event.data),
     }
     if event.dataschema is not None:
         sent["dataschema"] = event.dataschema

@@ -30,7 +30,7 @@ _RANGE: Final = [
     OpenApiParameter("from", datetime, description="Default: 24 hours ago."),
     OpenApiParameter("to", datetime),
 ]
-_NAMES: Final = ListSerializer(child=CharField())
+_NAMES: Final[ListSerializer[Any]] = ListSerializer(child=CharField())
 
 
 class CsvRenderer(BaseRenderer):

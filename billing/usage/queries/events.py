@@ -46,14 +46,14 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One event as it was sent, whose it is, and why it does not count (None if it does)."""
+    """One event, whose it is, why it does not count (None if it does). ``data`` is JSON text."""
 
     id: str
     source: str
     type: str
     subject: str
     time: datetime
-    data: dict[str, Any] | None
+    data: str | None
     dataschema: str | None
     tenant_id: UUID | None
     ingested_at: datetime

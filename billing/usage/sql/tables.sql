@@ -5,6 +5,7 @@
 --                       partitioned unique index would let the same id pass with another time
 -- billing_usage_rollup  15-minute sums, the widest bucket that forms civil days in every time zone
 -- billing_usage_value   distinct values of UNIQUE_COUNT meters, in the same buckets
+-- billing_usage_spool   how far the files of the request spool are taken
 -- billing_usage_attribution  which tenant a subject key of the operator's events belongs to
 
 CREATE SEQUENCE billing_usage_seq AS bigint;
@@ -72,3 +73,9 @@ CREATE TABLE billing_usage_attribution (
   tenant_id uuid NOT NULL
 );
 CREATE INDEX billing_usage_attribution_tenant ON billing_usage_attribution (tenant_id);
+
+-- How far each spool file is read; moves in the transaction that takes its lines.
+CREATE TABLE billing_usage_spool (
+  file text PRIMARY KEY,
+  read_to bigint NOT NULL DEFAULT 0
+);

@@ -150,6 +150,18 @@ def test_client__events_list__tells_what_does_not_count(client, meter):
     assert client.meters.query_json(meter.slug).data[0].value == 1.0
 
 
+def test_client__events_list__gives_events_as_they_were_sent(client, meter):
+    one = sent(meter, 0.1)
+    client.events.ingest_event(one)
+
+    listed = client.events.list(id=one["id"])[0]
+
+    assert dict(listed.event.data) == one["data"]
+    assert (listed.event.id, listed.event.source) == (one["id"], one["source"])
+    assert listed.event.time.isoformat() == one["time"]
+    assert now() - listed.ingested_at < timedelta(minutes=1)
+
+
 def test_client__events_list__filters_by_part_and_limit(client, meter):
     client.events.ingest_events([sent(meter, id=f"order_{place}-{word()}") for place in range(4)])
 

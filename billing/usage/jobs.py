@@ -1,0 +1,32 @@
+"""What the worker does for usage."""
+
+import threading
+from typing import Final
+
+import structlog
+from django.db import DatabaseError
+from django.db.utils import InterfaceError
+
+from billing.usage.services import draining
+from billing.usage.spool import directory_of_spool
+
+EVERY_S: Final = 1.0
+"""How long a request's detail may wait in the spool."""
+AFTER_FAILURE_S: Final = 5.0
+_log = structlog.get_logger("innkeeper.usage")
+
+
+def run_spool_drain(stop: threading.Event) -> None:
+    """Drain the spool until ``stop`` is set. Several may run; each file has one reader at a time.
+
+    While the database does not answer, lines wait in their files.
+    """
+    directory = directory_of_spool()
+    while not stop.is_set():
+        wait = EVERY_S
+        try:
+            draining.drain(directory)
+        except (DatabaseError, InterfaceError, FileNotFoundError) as error:
+            _log.warning("spool.drain_failed", error=str(error).strip())
+            wait = AFTER_FAILURE_S
+        stop.wait(wait)
