@@ -8,6 +8,8 @@ from audit.services import requests as audit_requests
 from billing.entitlements.services import on_subscription_changed
 from billing.ports import SubscribedPlans
 from billing.subscriptions.events import SubscriptionChanged
+from billing.usage.services.recording import MeteredUse
+from billing.usage.spool import note_request
 from kernel import events, metrics, ports
 from kernel.http.hooks import hooks
 
@@ -18,5 +20,7 @@ def compose() -> None:
     hooks.sensitive_read.append(audit_requests.sensitive_read)
     ports.owners.bind(MembershipOwners())
     ports.plans.bind(SubscribedPlans())
+    ports.usage.bind(MeteredUse())
     events.react(SubscriptionChanged.name, on_subscription_changed)
     hooks.finished.append(metrics.observe)
+    hooks.finished.append(note_request)
