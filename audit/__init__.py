@@ -1,1 +1,1 @@
-"""The sealed audit log: written with the change, sealed into per-tenant Merkle trees, provable offline."""
+"""The sealed audit log: written with the change, sealed into trees, provable offline."""

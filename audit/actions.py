@@ -23,6 +23,6 @@ EPOCH_OPENED: Final = Action(
     "audit.epoch.opened",
     Severity.CRITICAL,
     "{target} continues a log that lost published entries",
-    help="After a restore the log could not go on; entry 0 of the new one holds the last checkpoint.",
+    help="After a restore the log could not go on; entry 0 holds the last checkpoint.",
 )
 ALL: Final = (ACCESS_DENIED, DATA_READ, EVENTS_VIEWED, EPOCH_OPENED)

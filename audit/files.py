@@ -1,4 +1,4 @@
-"""Files outside the database that must be whole, private and never lost: keys and anchored notes."""
+"""Files outside the database that must be whole and private: keys and anchored notes."""
 
 import fcntl
 import os

@@ -10,10 +10,10 @@ from audit.models import PLATFORM_TENANT
 class AuditGuard(RunSQL):
     """Refuse every commit that touches ``table`` without an audit entry of the same tenant.
 
-    A deferred constraint trigger looks, at COMMIT, for an entry that this very transaction wrote. It
-    catches bulk operations, raw SQL and psql alike. It proves *an* entry of the tenant; give
-    ``target_type`` where it must be one about this noun. Costs one queued event per row, so mass work
-    goes in batches; rows that a migration seeds must be inserted before the guard is laid.
+    A deferred constraint trigger looks, at COMMIT, for an entry that this very transaction wrote.
+    It catches bulk operations, raw SQL and psql alike. It proves *an* entry of the tenant; give
+    ``target_type`` where it must be one about this noun. Costs one queued event per row, so mass
+    work goes in batches; rows that a migration seeds must be inserted before the guard is laid.
 
     Args:
         table: the table, in schema public or as ``schema.table``.
@@ -61,8 +61,9 @@ def _statements(
 ) -> str:
     """Write function and trigger.
 
-    SECURITY DEFINER: a change made without a tenant set would see no entries and be refused. The time
-    term prunes partitions and excludes a restored row of the same xid; its slack survives a clock step.
+    SECURITY DEFINER: a change made without a tenant set would see no entries and be refused. The
+    time term prunes partitions and excludes a restored row of the same xid; its slack survives a
+    clock step.
     """
     tenant = f"'{PLATFORM_TENANT}'::uuid"
     if tenant_column:

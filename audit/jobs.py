@@ -20,8 +20,9 @@ _log = structlog.get_logger("innkeeper.audit.sealer")
 def run_sealer(stop: threading.Event) -> None:
     """Seal until told to stop. Several processes may run it: one leads, the others wait.
 
-    Between passes it anchors the heads log once a minute and keeps partitions ahead. When the database
-    goes away it tries again; nothing is lost, for nothing but the database says what is sealed.
+    Between passes it anchors the heads log once a minute and keeps partitions ahead. When the
+    database goes away it tries again; nothing is lost, for nothing but the database says what is
+    sealed.
     """
     loop = SealerLoop()
     try:

@@ -35,7 +35,7 @@ class Outcome(models.TextChoices):
 
 
 class AppendOnlyError(RuntimeError):
-    """A row of the log was about to be written or removed through the ORM: a fault of the program."""
+    """A row of the log was about to be written through the ORM: a fault of the program."""
 
 
 class Sealed(models.Model):

@@ -1,7 +1,8 @@
-"""The catalogue of actions: what may be recorded, how grave it is, how it reads, what in it is personal.
+"""The catalogue of actions: what may be recorded, how it reads, what in it is personal.
 
-Each app declares its actions in ``<app>/actions.py`` and registers them at start-up. A name is a dotted,
-language-neutral code and never changes its meaning: a changed meaning is a new `schema` version.
+Each app declares its actions in ``<app>/actions.py`` and registers them at start-up. A name is a
+dotted, language-neutral code and never changes its meaning: a changed meaning is a new `schema`
+version.
 """
 
 import re
@@ -34,7 +35,7 @@ class Action:
         name: dotted code, ``noun.verb`` in the past tense: ``key.revoked``.
         severity: how much attention it deserves.
         template: how it reads; may name ``{actor}``, ``{target}`` and ``{tenant}``.
-        personal: fields of before, after and metadata that are personal data: committed to, erasable.
+        personal: fields of before, after and metadata that are personal: committed to, erasable.
         secret: fields that must never be seen, in any form: masked before anything else happens.
         schema: version of the meaning of the entry's fields.
         help: one sentence for the catalogue page.

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -38,6 +38,7 @@ FILTERS = [
 ]
 
 
+@extend_schema_serializer(component_name="AuditEvent")
 class EventSerializer(serializers.Serializer[Any]):
     """One entry of the log."""
 

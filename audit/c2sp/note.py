@@ -168,8 +168,8 @@ def _parse_line(line: str) -> Signature:
 def signed_by(note: Note, verifier: Verifier) -> bool:
     """Tell whether the note carries a good signature of this key.
 
-    Lines of unknown keys are ignored, as the specification asks; a bad signature under the key's own
-    name and id makes the whole note bad.
+    Lines of unknown keys are ignored, as the specification asks; a bad signature under the key's
+    own name and id makes the whole note bad.
     """
     own = [
         entry

@@ -17,7 +17,7 @@ _HASH_SIZE: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class TlogProof:
-    """Entry `index` is in the tree of the signed `checkpoint` (a note, verbatim) by way of `path`."""
+    """Entry `index` is in the tree of the signed note `checkpoint` by way of `path`."""
 
     index: int
     path: tuple[bytes, ...]

@@ -18,7 +18,7 @@ _PATH = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class TilePath:
-    """One tile: `level` is None for entry bundles; `width` is 256 when full, 1..255 when partial."""
+    """One tile: `level` is None for entry bundles, `width` 256 when full, else 1..255."""
 
     level: int | None
     index: int

@@ -1,8 +1,9 @@
 """RFC 8785 (JCS) on the subset where it needs no number formatting.
 
-Allowed: objects with keys ``[a-z0-9_]+``, strings without lone surrogates, integers up to 2**53 - 1,
-booleans, null, arrays. On this subset Python's own encoder writes the same bytes as RFC 8785 (the tests
-compare with the `rfc8785` package). Floats are refused, never re-encoded: decimals and money are strings.
+Allowed: objects with keys ``[a-z0-9_]+``, strings without lone surrogates, integers below 2**53,
+booleans, null, arrays. On this subset Python's own encoder writes the same bytes as RFC 8785
+(the tests compare with the `rfc8785` package). Floats are refused, never re-encoded: decimals and
+money are strings.
 """
 
 import json

@@ -1,7 +1,8 @@
 """Salted commitments: a personal value is proven by the tree without standing in it.
 
-The leaf holds ``"c:" + base64url(HMAC-SHA-256(salt, path ‖ 0x00 ‖ value))``; salt and value stand beside
-the tree and can be erased. Without the 128-bit salt the value cannot be found by trying candidates.
+The leaf holds ``"c:" + base64url(HMAC-SHA-256(salt, path ‖ 0x00 ‖ value))``; salt and value stand
+beside the tree and can be erased. Without the 128-bit salt the value cannot be found by trying
+candidates.
 """
 
 import hmac

@@ -1,4 +1,4 @@
-"""Entries as lists: filters, full-text search, personal values and places looked up for a whole page."""
+"""Entries as lists: filters, full-text search, personal values and places by the page."""
 
 import uuid
 from collections.abc import Mapping, Sequence

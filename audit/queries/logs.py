@@ -79,7 +79,7 @@ def entries(log_id: UUID, start: int, stop: int) -> list[tuple[int, UUID, bytes]
 
 
 def heads_entries(start: int, stop: int) -> list[bytes]:
-    """Return the hashed bytes of the heads log's places [start, stop): public, and no tenant's rows."""
+    """Return the hashed bytes of the heads log's places [start, stop): they are public."""
     with db.use_alias("staff"), db.cursor() as cursor:
         cursor.execute(
             "SELECT leaf FROM audit_heads_entry WHERE leaf_index >= %s AND leaf_index < %s "

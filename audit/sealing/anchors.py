@@ -1,7 +1,8 @@
-"""The file anchor: the newest checkpoint of each log that ever left the process, outside the database.
+"""The file anchor: each log's newest published checkpoint, outside the database.
 
-``INNKEEPER_HOME/audit-anchors/<log id>.note`` holds it verbatim. A restored or rebuilt database that does
-not contain that state is found out by it. Put the directory on another machine's disk where you can.
+``INNKEEPER_HOME/audit-anchors/<log id>.note`` holds it verbatim. A restored or rebuilt database
+that does not contain that state is found out by it. Put the directory on another machine's disk
+where you can.
 """
 
 from collections.abc import Iterator

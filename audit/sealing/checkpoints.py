@@ -1,4 +1,4 @@
-"""Issues checkpoints: stored and anchored before they leave the process, signed only when asked for."""
+"""Issues checkpoints: signed when asked for, stored and anchored before they leave."""
 
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from kernel.tenancy import across_tenants
 
 
 class ForkRefusedError(Unavailable):
-    """The database does not contain a state that left the process: nothing is signed for this log."""
+    """The database lacks a state that left the process: nothing is signed for this log."""
 
     code = "audit_log_forked"
 
@@ -21,8 +21,8 @@ class ForkRefusedError(Unavailable):
 def issue(log_id: UUID) -> str:
     """Return the signed note of the log's present state.
 
-    Signed lazily: ten thousand idle tenants cost nothing. The note of one size is made once, stored in
-    the database, anchored in a file, and only then given out.
+    Signed lazily: ten thousand idle tenants cost nothing. The note of one size is made once, stored
+    in the database, anchored in a file, and only then given out.
 
     Raises:
         kernel.errors.NotFound: there is no such log.

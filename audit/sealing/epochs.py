@@ -1,8 +1,9 @@
 """After a restore that lost sealed entries, a log is never continued: a new epoch begins instead.
 
-At start the sealer compares every anchored checkpoint with the database. Where the database is behind or
-differs, the next signature would fork the log. The old log stays as it is, forever ending early; the new
-one's entry 0 holds the last published checkpoint and the reason, so the break is told, not hidden.
+At start the sealer compares every anchored checkpoint with the database. Where the database is
+behind or differs, the next signature would fork the log. The old log stays as it is, forever ending
+early; the new one's entry 0 holds the last published checkpoint and the reason, so the break is
+told, not hidden.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,8 @@
 """The heads log: one log over the states of all logs, so that one anchored note fixes them all.
 
-Once a minute the (alias, size, root) of every log that grew is appended to it. A tenant's proof is then:
-its entry in its log, its log's state in the heads log, the heads log's state in the anchored note.
+Once a minute the (alias, size, root) of every log that grew is appended to it. A tenant's proof is
+then: its entry in its log, its log's state in the heads log, the heads log's state in the anchored
+note.
 """
 
 from dataclasses import dataclass
@@ -70,7 +71,8 @@ def _append() -> tuple[UUID, int]:
             for index, state in enumerate(states, first)
         ]
         with cursor.copy(
-            "COPY audit_heads_entry (id, leaf_index, log_id, tenant_id, size, root, leaf) FROM STDIN"
+            "COPY audit_heads_entry (id, leaf_index, log_id, tenant_id, size, root, leaf) "
+            "FROM STDIN"
         ) as copy:
             for identifier, index, state, leaf in rows:
                 copy.write_row(

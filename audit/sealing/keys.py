@@ -1,7 +1,7 @@
 """Signing keys: files under INNKEEPER_HOME/keys, mode 0600, never in the database.
 
-One Ed25519 key, and one ML-DSA-44 key beside it, sign for every log of the instance under the log's own
-name. Rotation keeps the former public keys in a history, so that older notes stay verifiable.
+One Ed25519 key, and one ML-DSA-44 key beside it, sign for every log of the instance under the log's
+own name. Rotation keeps the former public keys in a history, so that older notes stay verifiable.
 """
 
 import hmac
@@ -65,7 +65,7 @@ def ring() -> KeyRing:
 
 
 def rotate() -> KeyRing:
-    """Replace both signing keys; the former public keys stay in the ring. The alias secret stays."""
+    """Replace both signing keys; the former public keys and the alias secret stay."""
     path = _path()
     ring()
     with locked(path):

@@ -1,4 +1,4 @@
-"""One sealer at a time: a session-level advisory lock, given back by PostgreSQL when the session dies."""
+"""One sealer at a time: an advisory lock that ends with its session."""
 
 from typing import Final
 

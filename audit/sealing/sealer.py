@@ -1,4 +1,4 @@
-"""The sealer: one pass is one transaction, and a crash anywhere in it means that nothing happened."""
+"""The sealer: one pass is one transaction; after a crash in it nothing has happened."""
 
 import time
 from collections import defaultdict
@@ -28,7 +28,7 @@ class Pass:
 
 
 class Sealer:
-    """Seals the entries of one shard. Not safe for several threads; several processes take turns."""
+    """Seals the entries of one shard. One thread each; several processes take turns."""
 
     def __init__(self, shard: int = 0) -> None:
         self._shard = shard
@@ -43,8 +43,8 @@ class Sealer:
     def run_once(self) -> Pass:
         """Give every committed entry that is found its place; at most one batch.
 
-        Idempotent: unique keys on entry and place turn a second sealer into an error, never into two
-        histories.
+        Idempotent: unique keys on entry and place turn a second sealer into an error, never into
+        two histories.
         """
         with db.use_alias("sealer"), across_tenants():
             if not self._leadership.take():

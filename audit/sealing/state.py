@@ -13,7 +13,8 @@ _RESTORE_SLACK: Final = timedelta(hours=1)
 _log = structlog.get_logger("innkeeper.audit.sealer")
 
 _FACTS: Final = """
-SELECT (SELECT system_identifier::text FROM pg_control_system()), pg_snapshot_xmax(pg_current_snapshot())::text,
+SELECT (SELECT system_identifier::text FROM pg_control_system()),
+       pg_snapshot_xmax(pg_current_snapshot())::text,
        clock_timestamp()
 """
 
@@ -31,8 +32,9 @@ class State:
 def read(shard: int) -> State:
     """Return the sealer's position, locking it for the open transaction.
 
-    After a restore into another cluster, transaction ids begin anew and restored rows keep their old,
-    larger ones: the window starts from zero, and is limited by time once everything has been looked at.
+    After a restore into another cluster, transaction ids begin anew and restored rows keep their
+    old, larger ones: the window starts from zero, and is limited by time once everything has been
+    looked at.
     """
     with db.cursor() as cursor:
         cursor.execute(_FACTS)

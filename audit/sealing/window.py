@@ -1,8 +1,8 @@
 """Which committed entries have no place yet.
 
-A window of transaction ids with an anti-join, never ``xid < xmin``: one long transaction then only widens
-the window, it stalls nobody. Insert order (`seq`) within a batch and visibility order across batches keep
-causality. Design: docs/audit.md, section "Sealing".
+A window of transaction ids with an anti-join, never ``xid < xmin``: one long transaction then only
+widens the window, it stalls nobody. Insert order (`seq`) within a batch and visibility order across
+batches keep causality. Design: docs/audit.md, section "Sealing".
 """
 
 from dataclasses import dataclass

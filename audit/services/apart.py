@@ -61,8 +61,9 @@ def record_read(
     tenant_id: UUID | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> Receipt:
-    """Record a sensitive read. Losing the last fraction of a second of these in a crash is accepted:
-    the commit does not wait for the disk.
+    """Record a sensitive read.
+
+    The commit does not wait for the disk: a crash may lose the last fraction of a second of reads.
     """
     with db.atomic():
         with db.cursor() as cursor:

@@ -1,1 +1,1 @@
-"""RFC 6962 Merkle trees, pure: hashes, growth, proofs and their verification. No database, no framework."""
+"""RFC 6962 Merkle trees, pure: hashes, growth, proofs and their verification."""

@@ -1,7 +1,8 @@
 """The right edge of a growing tree: all that is needed to append and to know the root.
 
-A tree of n leaves is a row of perfect subtrees, one for each set bit of n, largest first (the compact
-range of RFC 9162's verifiable logs). Appending merges from the right like a carry in binary addition.
+A tree of n leaves is a row of perfect subtrees, one for each set bit of n, largest first (the
+compact range of RFC 9162's verifiable logs). Appending merges from the right like a carry in binary
+addition.
 """
 
 from collections.abc import Iterable, Sequence

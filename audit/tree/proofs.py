@@ -1,8 +1,8 @@
 """Which hashes prove what, and how they are read from tiles.
 
-The shapes follow PATH and PROOF of RFC 9162 sections 2.1.3.1 and 2.1.4.1: every hash of a proof is the
-root of a range of leaves. A range is cut into perfect subtrees, and each of these lies inside one
-256-wide tile, so a proof in a tree of 2**32 leaves reads at most a handful of tiles.
+The shapes follow PATH and PROOF of RFC 9162 sections 2.1.3.1 and 2.1.4.1: every hash of a proof is
+the root of a range of leaves. A range is cut into perfect subtrees, and each of these lies inside
+one 256-wide tile, so a proof in a tree of 2**32 leaves reads at most a handful of tiles.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ class TileReader(Protocol):
     """Where tiles come from: a database, a directory or memory."""
 
     def read(self, tiles: Sequence[Tile]) -> Mapping[Tile, Sequence[bytes]]:
-        """Return the hashes of each tile in order; a tile that is not stored may be short or missing."""
+        """Return the hashes of each tile in order; what is not stored is left out."""
 
 
 def inclusion_proof(reader: TileReader, index: int, size: int) -> list[bytes]:

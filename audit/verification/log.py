@@ -1,7 +1,7 @@
 """Verifies one log from its stored bytes, in order, in one walk.
 
-What is recomputed on the way: every entry's hash, every full tile's root, and the root at every size
-for which a checkpoint, a heads-log entry or an anchored note exists.
+What is recomputed on the way: every entry's hash, every full tile's root, and the root at every
+size for which a checkpoint, a heads-log entry or an anchored note exists.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Verifies one entry: its bytes, columns and openings, and its place under the newest signed note."""
+"""Verifies one entry: bytes, columns, openings, and its place under the newest note."""
 
 from uuid import UUID
 

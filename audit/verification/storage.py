@@ -1,4 +1,4 @@
-"""Reads what is stored, in batches, as the role ``sealer``, which sees every tenant and changes nothing."""
+"""Reads what is stored, in batches, as the role ``sealer``, which sees every tenant."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -65,17 +65,20 @@ def heads(tenant_id: UUID | None) -> list[StoredHead]:
             "WHERE %s::uuid IS NULL OR tenant_id = %s ORDER BY tenant_id, stream, epoch",
             [tenant_id, tenant_id],
         )
-        return [
-            StoredHead(*row[:6], bytes(row[6]), [bytes(one) for one in row[7]])
-            for row in cursor.fetchall()
-        ]
+        return [_head(row) for row in cursor.fetchall()]
+
+
+def _head(row: tuple[Any, ...]) -> StoredHead:
+    frontier = [bytes(one) for one in row[7]]
+    return StoredHead(row[0], row[1], row[2], row[3], row[4], row[5], bytes(row[6]), frontier)
 
 
 def place(event_id: UUID) -> tuple[UUID, int] | None:
     """Return log and leaf index of an entry; None when it is not sealed."""
     with db.cursor() as cursor:
         cursor.execute("SELECT log_id, leaf_index FROM audit_leaf WHERE event_id = %s", [event_id])
-        return cursor.fetchone()
+        row = cursor.fetchone()
+    return (row[0], row[1]) if row else None
 
 
 def leaves(

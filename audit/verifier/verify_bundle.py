@@ -1,7 +1,8 @@
 """Verifies exported audit bundles and offline proofs. Standard library and `cryptography` only.
 
-Specifications: RFC 9162 section 2.1, C2SP signed-note, tlog-checkpoint, tlog-tiles and tlog-proof. It
-repeats on purpose what Innkeeper's own code does: whoever checks a log must not trust its maker's code.
+Specifications: RFC 9162 section 2.1, C2SP signed-note, tlog-checkpoint, tlog-tiles and tlog-proof.
+It repeats on purpose what Innkeeper's own code does: whoever checks a log must not trust its
+maker's code.
 """
 
 import argparse
@@ -14,12 +15,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 ED25519 = 1
 FULL = 256
+HASH_SIZE = 32
+LINES = 3
 
 
 class RefutedError(Exception):
@@ -109,12 +113,12 @@ def open_note(note: str, vkey: str) -> Checkpoint:
 def read_checkpoint(text: str, name: str) -> Checkpoint:
     """Read the three lines of a checkpoint of the log that the key names."""
     lines = text.split("\n")
-    if len(lines) != 4 or lines[3] or not lines[1].isdigit():
+    if len(lines) != LINES + 1 or lines[LINES] or not lines[1].isdigit():
         raise RefutedError("not a checkpoint")
     if lines[0] != name:
         raise RefutedError("the checkpoint is of another log than the key")
     root = unbase64(lines[2])
-    if len(root) != 32:
+    if len(root) != HASH_SIZE:
         raise RefutedError("the root has not 32 bytes")
     return Checkpoint(lines[0], int(lines[1]), root)
 
@@ -215,7 +219,7 @@ def check_entry(index: int, leaf: bytes, origin: str, openings: dict[str, tuple[
     return len(committed) - len(openings)
 
 
-def commitments(document: dict) -> Iterator[tuple[str, str]]:
+def commitments(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Go through the committed values of an entry."""
     context = document["context"]
     places = [("context", context), ("context.metadata", context.get("metadata", {}))]
@@ -250,7 +254,7 @@ def verify_proof(text: str, vkey: str, leaf: bytes | None) -> str:
 
 def climb(digest: bytes, index: int, size: int, path: list[bytes]) -> bytes:
     """Walk from a leaf to the root (RFC 9162 section 2.1.3.2)."""
-    if not 0 <= index < size or any(len(one) != 32 for one in path):
+    if not 0 <= index < size or any(len(one) != HASH_SIZE for one in path):
         raise RefutedError("the proof is malformed")
     at, last = index, size - 1
     for sibling in path:

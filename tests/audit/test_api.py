@@ -1,4 +1,4 @@
-"""The log over HTTP: the tenant's own entries and nobody else's, and everything that proves them."""
+"""The log over HTTP: a tenant's own entries, nobody else's, and what proves them."""
 
 import base64
 import json

@@ -135,7 +135,7 @@ def test_bundle__any_flipped_bit__is_refuted(exported: Exported) -> None:
 
 
 def _signed_bits(path: Path, content: bytes) -> int:
-    """Count the bits that matter: the lines of keys that the reader does not know may say anything."""
+    """Count the bits that matter: lines of keys unknown to the reader may say anything."""
     if path.name == "checkpoint":
         text, _, tail = content.decode().rpartition("\n\n")
         return 8 * len((text + "\n\n" + tail.split("\n")[0]).encode())

@@ -98,7 +98,8 @@ def test_timestamp__utc__has_microseconds() -> None:
 
 
 def test_commitment__known_answer__is_hmac_over_path_and_value() -> None:
-    # printf 'changes.after.email\0ann@example.org' | openssl dgst -sha256 -mac HMAC -macopt hexkey:00..0f
+    # printf 'changes.after.email\0ann@example.org' | openssl dgst -sha256 -mac HMAC -macopt
+    # hexkey:00..0f
     opening = Opening(bytes(range(16)), "ann@example.org")
     assert commitment("changes.after.email", opening) == KNOWN
 

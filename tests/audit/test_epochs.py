@@ -1,4 +1,4 @@
-"""A restore that lost published entries is found out, nothing is signed over it, a new epoch tells it."""
+"""A restore that lost published entries is found out, not signed over, and told."""
 
 import json
 from uuid import UUID

@@ -1,6 +1,7 @@
 """What the database itself refuses, whoever asks; and the guard of critical tables."""
 
 from collections.abc import Iterator
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -39,12 +40,15 @@ def test_privileges__no_role__may_change_the_log(alias: str, table: str, verb: s
 
 @pytest.mark.parametrize("table", APPEND_ONLY)
 def test_triggers__owner__is_refused_too(table: str) -> None:
-    with db.use_alias("owner"), db.cursor() as cursor:
-        with pytest.raises(ProgrammingError, match="append-only"):
-            cursor.execute(f"TRUNCATE {table}")
+    with (
+        db.use_alias("owner"),
+        db.cursor() as cursor,
+        pytest.raises(ProgrammingError, match="append-only"),
+    ):
+        cursor.execute(f"TRUNCATE {table}")
     armed = rows(
-        "SELECT tgname, tgenabled FROM pg_trigger WHERE tgrelid = %s::regclass AND NOT tgisinternal "
-        "ORDER BY 1",
+        "SELECT tgname, tgenabled FROM pg_trigger "
+        "WHERE tgrelid = %s::regclass AND NOT tgisinternal ORDER BY 1",
         table,
     )
     assert armed == [("audit_refuse_change", "A"), ("audit_refuse_truncate", "A")]
@@ -63,7 +67,8 @@ def test_partitions__each__has_triggers_fence_and_no_privileges() -> None:
         "SELECT c.oid::regclass::text, c.relrowsecurity AND c.relforcerowsecurity, "
         " (SELECT array_agg(tgname::text ORDER BY tgname) FROM pg_trigger "
         "  WHERE tgrelid = c.oid AND tgenabled = 'A'), "
-        " (SELECT bool_or(has_table_privilege(r, c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE')) "
+        " (SELECT bool_or(has_table_privilege("
+        "    r, c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE')) "
         "  FROM unnest(ARRAY['innkeeper_app', 'innkeeper_staff', 'innkeeper_sealer']) r) "
         "FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
         "WHERE i.inhparent = 'audit_event'::regclass"
@@ -76,9 +81,12 @@ def test_partitions__each__has_triggers_fence_and_no_privileges() -> None:
 
 
 def test_partition__truncated_directly__is_refused() -> None:
-    with db.use_alias("owner"), db.cursor() as cursor:
-        with pytest.raises(ProgrammingError, match="append-only"):
-            cursor.execute("TRUNCATE audit_event_default")
+    with (
+        db.use_alias("owner"),
+        db.cursor() as cursor,
+        pytest.raises(ProgrammingError, match="append-only"),
+    ):
+        cursor.execute("TRUNCATE audit_event_default")
 
 
 @pytest.mark.parametrize("column", ["xid", "seq", "recorded_at", "leaf_hash"])
@@ -120,6 +128,12 @@ def guarded() -> Iterator[str]:
         cursor.execute(f"{guard.reverse_sql} DROP TABLE {name}")
 
 
+def _insert_saying(table: str, tenant: UUID, **facts: Any) -> None:
+    with db.atomic():
+        _write(f"INSERT INTO {table} VALUES (1, '{tenant}', 'a')")
+        say(**facts)
+
+
 def _write(sql: str) -> None:
     with db.cursor() as cursor:
         cursor.execute(sql)
@@ -156,9 +170,8 @@ def test_guard__entry_of_another_tenant_or_noun__does_not_count(
     tenant_id: UUID, guarded: str
 ) -> None:
     for facts in ({"tenant_id": uuid4()}, {"target_type": "other"}):
-        with pytest.raises(IntegrityError, match="needs an audit entry"), db.atomic():
-            _write(f"INSERT INTO {guarded} VALUES (1, '{tenant_id}', 'a')")
-            say(**facts)
+        with pytest.raises(IntegrityError, match="needs an audit entry"):
+            _insert_saying(guarded, tenant_id, **facts)
 
 
 def test_guard__entry_of_an_earlier_transaction__does_not_count(

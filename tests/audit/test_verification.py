@@ -83,8 +83,7 @@ def test_verify__typed_column_edited__is_invalid_at_its_place(sample: Sample, ch
 def test_verify__bytes_edited__is_invalid_at_its_place(sample: Sample) -> None:
     with disarmed() as link:
         link.execute(
-            "UPDATE audit_event SET leaf = replace(convert_from(leaf, 'UTF8'), 'name 123', 'name 124')::bytea "
-            "WHERE id = %s",
+            FORGE.replace("42", "123").replace("43", "124"),
             [sample.event(123)],
         )
     report = sample.verify()
@@ -153,8 +152,8 @@ def _rebuild(link: psycopg.Connection, sample: Sample) -> None:
 
 
 FORGE = (
-    "UPDATE audit_event SET leaf = replace(convert_from(leaf, 'UTF8'), 'name 42', 'name 43')::bytea "
-    "WHERE id = %s"
+    "UPDATE audit_event "
+    "SET leaf = replace(convert_from(leaf, 'UTF8'), 'name 42', 'name 43')::bytea WHERE id = %s"
 )
 
 

@@ -1,4 +1,4 @@
-"""``manage.py audit_export``: writes a tenant's logs as bundles that need no Innkeeper to verify."""
+"""``manage.py audit_export``: writes a tenant's logs as bundles that verify without us."""
 
 from argparse import ArgumentParser
 from pathlib import Path

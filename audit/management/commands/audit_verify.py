@@ -2,7 +2,7 @@
 
 import json
 from argparse import ArgumentParser
-from typing import Any
+from typing import IO, Any, cast
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from audit.verification.findings import LogReport, Report
+from audit.verification.findings import LogReport, Report, Verdict
 from audit.verification.run import verify
 from kernel.ids import InvalidIdError, decode
 
@@ -43,7 +43,7 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps(_document(report), indent=1))
         else:
-            _show(report, Console(file=self.stdout._out))
+            _show(report, Console(file=cast(IO[str], self.stdout)))
         if not report.valid:
             raise CommandError("The audit log is not intact.", returncode=1)
 
@@ -92,7 +92,7 @@ def _show(report: Report, console: Console) -> None:
             str(log.checked),
             _verdict(log),
             "" if log.first_bad is None else str(log.first_bad),
-            str(log.counts.get("erased", "")),
+            str(log.counts.get(Verdict.ERASED, "")),
         )
     console.print(table)
     for log in report.logs:
