@@ -130,6 +130,11 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "SORT_OPERATIONS": True,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "ENUM_NAME_OVERRIDES": {
+        "TenantStatus": ["active", "suspended", "closed"],
+        "KeyStatus": ["active", "expired", "revoked"],
+        "SubscriptionStatus": ["active"],
+    },
     "APPEND_COMPONENTS": {
         "securitySchemes": {
             "ApiKey": {

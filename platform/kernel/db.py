@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import psycopg
 from django.db import connections, transaction
@@ -17,7 +17,15 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 from psycopg import pq
 
-C = TypeVar("C", bound=Callable[[], None])
+
+class Collector(Protocol):
+    """Work that gathers over a transaction and runs once at its end."""
+
+    def __call__(self) -> None:
+        """Write what was gathered."""
+
+
+C = TypeVar("C", bound=Collector)
 
 _alias: ContextVar[str] = ContextVar("innkeeper_database_alias", default="default")
 

@@ -16,6 +16,7 @@ import psycopg
 from django.conf import settings
 from django.db.migrations.loader import MigrationLoader
 from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
 
 from kernel.authz import PUBLIC
 from kernel.gate.wire import conninfo
@@ -121,7 +122,20 @@ def _disk() -> str:
 
 watcher = Watcher()
 _started = time.monotonic()
-_DESCRIBED = {"type": "object", "properties": {"status": {"type": "string"}}}
+
+
+class ProbeSerializer(serializers.Serializer[Any]):
+    """What a probe says."""
+
+    status = serializers.CharField()
+    checks = serializers.DictField(child=serializers.CharField(), required=False)
+
+
+class HealthSerializer(ProbeSerializer):
+    """The whole state."""
+
+    version = serializers.CharField()
+    uptime_s = serializers.FloatField()
 
 
 class Livez(HotEndpoint):
@@ -129,7 +143,7 @@ class Livez(HotEndpoint):
 
     access: ClassVar = {"GET": PUBLIC}
 
-    @extend_schema(summary="Liveness: the process answers", responses=_DESCRIBED)
+    @extend_schema(summary="Liveness: the process answers", responses=ProbeSerializer)
     def get(self, request: Any) -> None:
         """Document the method; :meth:`serve` answers it."""
 
@@ -144,7 +158,7 @@ class Readyz(HotEndpoint):
 
     access: ClassVar = {"GET": PUBLIC}
 
-    @extend_schema(summary="Readiness: the deployment can serve", responses=_DESCRIBED)
+    @extend_schema(summary="Readiness: the deployment can serve", responses=ProbeSerializer)
     def get(self, request: Any) -> None:
         """Document the method; :meth:`serve` answers it."""
 
@@ -165,7 +179,7 @@ class Health(HotEndpoint):
 
     access: ClassVar = {"GET": PUBLIC}
 
-    @extend_schema(summary="Health: version, uptime and checks", responses=_DESCRIBED)
+    @extend_schema(summary="Health: version, uptime and checks", responses=HealthSerializer)
     def get(self, request: Any) -> None:
         """Document the method; :meth:`serve` answers it."""
 

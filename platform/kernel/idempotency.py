@@ -79,7 +79,7 @@ def purge() -> int:
     """Delete records older than a day; give their number. Runs as staff."""
     with db.cursor() as cursor:
         cursor.execute(_PURGE, [KEEP_HOURS])
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def _attempt(request: Request, principal: Principal, key: str) -> Attempt:

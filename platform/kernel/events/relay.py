@@ -159,7 +159,7 @@ def _claim(row: Sequence[Any]) -> Claim:
     return Claim(delivery, token, frozenset(orjson.loads(done)))
 
 
-def _execute(sql: str, values: list[object]) -> int:
+def _execute(sql: str, values: Sequence[Any]) -> int:
     with db.cursor() as cursor:
         cursor.execute(sql, values)
-        return cursor.rowcount
+        return int(cursor.rowcount)

@@ -7,6 +7,7 @@ to touch another tenant than the connection's.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from kernel import db
@@ -104,7 +105,7 @@ def requests(from_bucket: int, to_bucket: int) -> list[tuple[UUID, int, int]]:
         return list(cursor.fetchall())
 
 
-def _call(sql: str, *values: object) -> object:
+def _call(sql: str, *values: Any) -> Any:
     with db.cursor() as cursor:
         cursor.execute(sql, values)
         row = cursor.fetchone()

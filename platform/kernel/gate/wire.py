@@ -102,7 +102,7 @@ class HotConnection:
             if prepared.status != pq.ExecStatus.COMMAND_OK:
                 return prepared
             self._prepared.add(statement.name)
-        return pgconn.exec_prepared(statement.name.encode(), values, statement.formats)
+        return pgconn.exec_prepared(statement.name.encode(), values, statement.formats)  # type: ignore[arg-type]  # None is NULL
 
     def _open(self) -> psycopg.Connection[tuple[object, ...]]:
         if self._connection is None:

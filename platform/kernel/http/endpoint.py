@@ -83,17 +83,13 @@ class Endpoint(APIView):
             answer = self._answer(request, *args, **kwargs)
         except Exception as raised:  # noqa: BLE001 - the HTTP boundary: the one edge that may
             answer = self.handle_exception(raised)
-        self.response = self.finalize_response(self.request, answer, *args, **kwargs)
-        return self.response
-
-    def finalize_response(
-        self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
-    ) -> HttpResponseBase:
-        """Attach the renderer, also where negotiation failed."""
-        if not hasattr(request, "accepted_renderer"):
+        if not isinstance(answer, Response):
+            return answer
+        if not hasattr(self.request, "accepted_renderer"):  # refused before negotiation
             renderer = self.get_renderers()[0]
-            request.accepted_renderer, request.accepted_media_type = renderer, renderer.media_type
-        return super().finalize_response(request, response, *args, **kwargs)
+            self.request.accepted_renderer = renderer
+            self.request.accepted_media_type = renderer.media_type
+        return self.finalize_response(self.request, answer, *args, **kwargs)
 
     def _answer(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         method = request.method or ""

@@ -39,8 +39,11 @@ class HotRequest(Protocol):
     """What hot endpoints use of a request: Django's HttpRequest, or the fast lane's."""
 
     META: dict[str, Any]
-    method: str | None
     path_info: str
+
+    @property
+    def method(self) -> str | None:
+        """Give the method in capitals."""
 
     @property
     def body(self) -> bytes:
@@ -55,7 +58,7 @@ class HotEndpoint(Endpoint):
     """An Endpoint that is served by :meth:`serve`; its verb methods only document."""
 
     @classmethod
-    def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponseBase]:
+    def as_view(cls, **initkwargs: Any) -> Callable[..., HttpResponseBase]:  # type: ignore[override]  # lean
         """Make the lean view, recognisable to the schema generator and the route walkers."""
 
         def view(request: HttpRequest, **kwargs: str) -> HttpResponseBase:
@@ -71,7 +74,7 @@ class HotEndpoint(Endpoint):
         return csrf_exempt(view)
 
     @classmethod
-    def answer(cls, request: HotRequest, **kwargs: str) -> LeanResponse | HttpResponseBase:
+    def answer(cls, request: HotRequest, **kwargs: str) -> LeanResponse | HttpResponse:
         """Serve the request, domain errors as problem documents; faults of the program raise."""
         try:
             cls.access_of(request.method or "")
@@ -87,7 +90,7 @@ class HotEndpoint(Endpoint):
             return problem.response(error)
 
     @classmethod
-    def serve(cls, request: HotRequest, **kwargs: str) -> LeanResponse | HttpResponseBase:
+    def serve(cls, request: HotRequest, **kwargs: str) -> LeanResponse | HttpResponse:
         """Answer the request. Domain errors become problem documents."""
         raise TypeError(f"{cls.__qualname__} does not serve")
 

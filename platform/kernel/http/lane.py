@@ -28,13 +28,18 @@ _REASONS = {status.value: f"{status.value} {status.phrase}" for status in HTTPSt
 class LaneRequest:
     """As much of Django's HttpRequest as hot endpoints use."""
 
-    __slots__ = ("META", "_body", "method", "path_info")
+    __slots__ = ("META", "_body", "_method", "path_info")
 
     def __init__(self, environ: Environ) -> None:
         self.META = environ
-        self.method: str = environ["REQUEST_METHOD"]
+        self._method: str = environ["REQUEST_METHOD"]
         self.path_info: str = environ["PATH_INFO"]
         self._body: bytes | None = None
+
+    @property
+    def method(self) -> str:
+        """Give the method in capitals."""
+        return self._method
 
     @property
     def body(self) -> bytes:

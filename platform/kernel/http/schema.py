@@ -1,12 +1,15 @@
 """OpenAPI: what every operation has in common is written once, here."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, inline_serializer
 from rest_framework import serializers
 
-from kernel.authz import Scope
+from kernel.authz import Access, Scope
+
+Direction = Literal["request", "response"]
 
 
 class FaultSerializer(serializers.Serializer[Any]):
@@ -28,7 +31,7 @@ class ProblemSerializer(serializers.Serializer[Any]):
     instance = serializers.CharField()
     code = serializers.CharField(help_text="Stable, snake_case.")
     request_id = serializers.CharField()
-    errors = FaultSerializer(many=True, required=False)
+    errors = FaultSerializer(many=True, required=False)  # type: ignore[assignment]  # DRF's property
     extensions = serializers.DictField(required=False)
 
 
@@ -59,8 +62,15 @@ def page_of(name: str, item: type[serializers.Serializer[Any]]) -> serializers.S
 class EndpointSchema(AutoSchema):
     """Derive tags, security, common headers and the problem response from ``access``."""
 
-    def _access(self) -> Any:
-        return self.view.access.get(self.method)
+    def _access(self) -> Access | None:
+        declared: Mapping[str, Access] = getattr(self.view, "access", {})
+        return declared.get(self.method)
+
+    def get_operation_id(self) -> str:
+        """Name the operation after method and path: stable, and unique by construction."""
+        parts = [part for part in self.path.split("/") if part and part not in ("api", "v1")]
+        words = [f"by_{part[1:-1]}" if part.startswith("{") else part for part in parts]
+        return "_".join([self.method.lower(), *words]).replace("-", "_")
 
     def get_tags(self) -> list[str]:
         """Group by the noun of the path."""
@@ -85,10 +95,10 @@ class EndpointSchema(AutoSchema):
             parameters.append(NAMED_TENANT)
         return parameters
 
-    def _get_response_bodies(self, direction: str = "response") -> dict[str, Any]:
+    def _get_response_bodies(self, direction: Direction = "response") -> dict[str, Any]:
         bodies: dict[str, Any] = super()._get_response_bodies(direction)
         problem = OpenApiResponse(ProblemSerializer, "A problem document.")
-        bodies["default"] = self._get_response_for_code(
+        bodies["default"] = self._get_response_for_code(  # type: ignore[no-untyped-call]  # upstream
             problem, "default", media_types=["application/problem+json"]
         )
         return bodies
