@@ -37,17 +37,36 @@ class Demo(TypedDict):
     admin: Admin
 
 
+def usable(options: Options) -> bool:
+    """Tell whether an earlier run left its keys in one piece; the seed mends a damaged file."""
+    try:
+        read(options)
+    except LaunchError:
+        return False
+    return True
+
+
+def read(options: Options) -> Demo:
+    """Read what the seed wrote.
+
+    Raises:
+        LaunchError: there is no usable file.
+    """
+    path = options.home / NAME
+    try:
+        found: Demo = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise LaunchError(f"{path} is missing or damaged: {error}") from error
+    return found
+
+
 def complete(options: Options) -> Demo:
     """Add the addresses of this run to the seeded file, and copy it into the checkout.
 
     Raises:
         LaunchError: the seed wrote no usable file.
     """
-    path = options.home / NAME
-    try:
-        demo: Demo = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise LaunchError(f"{path} is missing or damaged: {error}") from error
+    demo, path = read(options), options.home / NAME
     demo["base_url"] = options.base_url
     demo["admin"]["url"] = f"{options.base_url}/admin/"
     _write(path, demo)

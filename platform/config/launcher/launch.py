@@ -1,6 +1,5 @@
 """The run itself: bring everything up in order, watch it, take it down in reverse."""
 
-import http.client
 import signal
 import socket
 import time
@@ -9,10 +8,12 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
-from config.launcher import demo, server
+from config.launcher import demo, schema, server
 from config.launcher.children import Child
 from config.launcher.options import MULTIPROCESS, LaunchError, Options
+from config.launcher.probe import Probe
 from config.launcher.record import RunRecord
+from kernel.postgres import Role, targets
 from kernel.postgres.errors import PostgresError
 from kernel.postgres.home import make_home
 from kernel.postgres.instance import server_of_environment
@@ -31,6 +32,7 @@ class Launcher:
         self._console = console
         self._environ = server.environment(options)
         self._children: list[Child] = []
+        self._probe = Probe(options.base_url)
         self._worker_deaths = 0
 
     def run(self) -> int:
@@ -46,10 +48,15 @@ class Launcher:
             _refuse_taken_port(self._options)
             with self._step("PostgreSQL"):
                 record.note_server(started=database.start())
-            with self._step("Schema and demo data"):
-                self._prepare()
-            with self._step("Server and worker"):
+            if not self._prepared():
+                with self._step("Schema and demo data"):
+                    self._prepare()
+            with self._step("Server"):
                 self._start_serving(record)
+            if not self._probe.demo_holds(demo.read(self._options)):
+                with self._step("Demo data"):
+                    self._prepare()
+            self._start_worker(record)
             self._show()
             return self._watch(record)
         except KeyboardInterrupt:
@@ -66,6 +73,11 @@ class Launcher:
         for name in record.end_orphans():
             self._console.print(f"Ended the {name} of an earlier run that was killed.")
 
+    def _prepared(self) -> bool:
+        """Look whether schema and demo are there: a second start need not load Django for it."""
+        app = targets(self._environ)[Role.APP]
+        return demo.usable(self._options) and schema.recorded(app) == schema.digest()
+
     def _prepare(self) -> None:
         arguments = ["--demo", str(self._options.home / demo.NAME)]
         child = self._spawn(
@@ -79,27 +91,20 @@ class Launcher:
     def _start_serving(self, record: RunRecord) -> None:
         server.wipe_metrics(self._options.metrics)
         serving = self._spawn("server", server.command(self._options))
-        self._children = [serving, self._spawn_worker()]
-        for child in self._children:
-            record.note_child(child.name, child.pid)
+        self._children.append(serving)
+        record.note_child(serving.name, serving.pid)
         deadline = time.monotonic() + _READY_SECONDS
-        while not self._ready():
+        while not self._probe.ready():
             if (status := serving.ended()) is not None:
                 raise LaunchError(f"The server ended with {status}:\n{serving.last_words()}")
             if time.monotonic() > deadline:
                 raise LaunchError(f"Not ready in {_READY_SECONDS:.0f} s:\n{serving.last_words()}")
             time.sleep(_POLL)
 
-    def _ready(self) -> bool:
-        address = self._options.base_url.removeprefix("http://")
-        connection = http.client.HTTPConnection(address, timeout=2)
-        try:
-            connection.request("GET", "/readyz")
-            return connection.getresponse().status == http.client.OK
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
+    def _start_worker(self, record: RunRecord) -> None:
+        worker = self._spawn_worker()
+        self._children.append(worker)
+        record.note_child(worker.name, worker.pid)
 
     def _spawn_worker(self) -> Child:
         # The worker answers no scrape and must not add its files to the server's metrics.

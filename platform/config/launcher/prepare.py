@@ -11,6 +11,8 @@ import os
 import django
 from django.core.management import call_command
 
+from config.launcher import schema
+from kernel.postgres import Role, targets
 from kernel.postgres.instance import server_of_environment
 from kernel.postgres.targets import uses_own_server
 
@@ -25,6 +27,7 @@ def main() -> None:
         server_of_environment().start()
     django.setup()
     call_command("migrate", verbosity=0, interactive=False)
+    schema.record(targets()[Role.OWNER])
     if options.demo:
         call_command("seed_demo", output=options.demo, verbosity=0)
 
