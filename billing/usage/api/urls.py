@@ -2,12 +2,14 @@
 
 from django.urls import URLPattern, path
 
+from billing.usage.api.current import CurrentUsage
 from billing.usage.api.events import Events
 from billing.usage.api.figures import GroupValues, Query, Subjects
 from billing.usage.api.meters import Meters, OneMeter
 
 urlpatterns: list[URLPattern] = [
     path("events", Events.as_view()),
+    path("usage/current", CurrentUsage.as_view()),
     path("meters", Meters.as_view()),
     path("meters/<str:id_or_slug>", OneMeter.as_view()),
     path("meters/<str:id_or_slug>/query", Query.as_view()),

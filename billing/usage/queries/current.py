@@ -1,0 +1,95 @@
+"""The usage of the running month, meter by meter, from roll-ups alone."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+
+from billing.usage.models import Aggregation, Meter, Origin
+from billing.usage.queries.measure import Question, measure
+from kernel import db
+from kernel.tenancy import current_tenant
+
+# Months begin on bucket edges in every zone, so roll-ups alone are exact.
+_PERIOD: Final = """
+SELECT timezone, start, billing_usage_window_end('month', start, timezone)
+FROM tenants_tenant, LATERAL billing_usage_window('month', now(), timezone) AS start
+WHERE id = %s
+"""
+_KEPT: Final = """
+SELECT meter_id, sum(count), sum(total), min(least), max(greatest),
+       (array_agg(latest ORDER BY latest_at DESC, latest_seq DESC))[1]
+FROM billing_usage_rollup
+WHERE tenant_id = %s AND meter_id = ANY (%s) AND bucket >= %s AND bucket < %s
+GROUP BY meter_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A civil month of the tenant's zone, as instants [start, end)."""
+
+    start: datetime
+    end: datetime
+    zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """A meter's figure in the period; None where it has none (nothing to average, no latest)."""
+
+    meter: Meter
+    value: Decimal | None
+
+
+def current() -> tuple[Period, list[Used]]:
+    """Give the running month of the tenant of the context, and the figure of each of its meters."""
+    tenant_id = current_tenant()
+    period = _period(tenant_id)
+    meters = list(Meter.visible())
+    kept = [meter for meter in meters if _is_kept(meter)]
+    figures = _figures(tenant_id, [meter.id for meter in kept], period)
+    used = []
+    for meter in meters:
+        if _is_kept(meter):
+            value = _value(meter, figures.get(meter.id))
+        else:
+            rows = measure(Question(meter=meter, start=period.start, end=period.end))
+            value = rows[0].value if rows else None
+        used.append(Used(meter, value))
+    return period, used
+
+
+def _is_kept(meter: Meter) -> bool:
+    """Tell whether plain roll-ups hold the figure: not distinct values, not the gate's record."""
+    counted = meter.aggregation != Aggregation.UNIQUE_COUNT and meter.origin == Origin.EVENTS
+    return counted and meter.ready
+
+
+def _period(tenant_id: UUID) -> Period:
+    with db.cursor() as cursor:
+        cursor.execute(_PERIOD, [tenant_id])
+        zone, start, end = cursor.fetchone()
+    return Period(start, end, zone)
+
+
+def _figures(tenant_id: UUID, meters: list[UUID], period: Period) -> dict[UUID, tuple[Any, ...]]:
+    with db.cursor() as cursor:
+        cursor.execute(_KEPT, [tenant_id, meters, period.start, period.end])
+        return {row[0]: row[1:] for row in cursor.fetchall()}
+
+
+def _value(meter: Meter, figures: tuple[Any, ...] | None) -> Decimal | None:
+    if figures is None:
+        return Decimal(0) if meter.aggregation in {Aggregation.COUNT, Aggregation.SUM} else None
+    count, total, least, greatest, latest = figures
+    by_aggregation: dict[str, Decimal | None] = {
+        Aggregation.COUNT: count,
+        Aggregation.SUM: total,
+        Aggregation.AVG: None if total is None else total / count,
+        Aggregation.MIN: least,
+        Aggregation.MAX: greatest,
+        Aggregation.LATEST: latest,
+    }
+    return by_aggregation[meter.aggregation]
