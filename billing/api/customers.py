@@ -18,7 +18,6 @@ from billing.usage.api import parameters
 from billing.usage.api.reach import reach
 from billing.usage.queries.customers import public_id
 from kernel.authz import Access, Scope
-from kernel.errors import PreconditionFailed
 from kernel.http.endpoint import Endpoint
 from kernel.ids import encode
 
@@ -78,19 +77,6 @@ class OneCustomer(Endpoint):
         """Read a customer. Another tenant's is not found."""
         with reach():
             return Response(shown(find(customer), expand=_expanded(request)))
-
-
-def living(id_or_key: str) -> Customer:
-    """Find a customer that is not deleted.
-
-    Raises:
-        kernel.errors.NotFound: there is none that the caller may know of.
-        kernel.errors.PreconditionFailed: it is deleted.
-    """
-    customer = find(id_or_key)
-    if customer.deleted_at is not None:
-        raise PreconditionFailed("The customer is deleted.", code="customer_deleted")
-    return customer
 
 
 def shown(customer: Customer, *, expand: bool = False) -> dict[str, Any]:

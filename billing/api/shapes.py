@@ -179,3 +179,57 @@ class SubjectSerializer(SubjectInputSerializer):
     id = serializers.CharField(help_text="sbj_…")
     createdAt = serializers.DateTimeField()
     updatedAt = serializers.DateTimeField()
+
+
+class ConsumeSerializer(serializers.Serializer[Any]):
+    """A use."""
+
+    quantity = serializers.DecimalField(38, 12, required=False, help_text="Above 0; default 1.")
+    subject = serializers.CharField(required=False, help_text="Whom it concerns.")
+
+
+class ReserveSerializer(serializers.Serializer[Any]):
+    """A hold."""
+
+    quantity = serializers.DecimalField(38, 12, required=False, help_text="Above 0; default 1.")
+    ttlSeconds = serializers.IntegerField(required=False, min_value=1, max_value=86_400)
+
+
+class CommitSerializer(serializers.Serializer[Any]):
+    """The use of a hold."""
+
+    reservation = serializers.CharField(help_text="hld_…")
+    quantity = serializers.DecimalField(38, 12, required=False, help_text="Default: all of it.")
+    subject = serializers.CharField(required=False, help_text="Whom it concerns.")
+
+
+class ReleaseSerializer(serializers.Serializer[Any]):
+    """The end of a hold."""
+
+    reservation = serializers.CharField(help_text="hld_…")
+
+
+class AmountsSerializer(serializers.Serializer[Any]):
+    """A quantity, and the tightest quota after it; each with an exact …Decimal beside."""
+
+    quantity = serializers.FloatField()
+    quantityDecimal = serializers.CharField()
+    limit = serializers.FloatField(required=False)
+    used = serializers.FloatField(required=False)
+    reserved = serializers.FloatField(required=False)
+    remaining = serializers.FloatField(required=False)
+    resetAt = serializers.DateTimeField(required=False)
+
+
+class UsedSerializer(AmountsSerializer):
+    """What was used."""
+
+    eventId = serializers.CharField(help_text="The id of the usage event.")
+
+
+class ReservationSerializer(AmountsSerializer):
+    """What is held."""
+
+    id = serializers.CharField(help_text="hld_…")
+    state = serializers.ChoiceField(["held"])
+    expiresAt = serializers.DateTimeField()

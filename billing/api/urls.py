@@ -8,10 +8,12 @@ from billing.api.customers import Customers, OneCustomer
 from billing.api.entitlements import AccessView, EntitlementValueV2View, EntitlementValueView
 from billing.api.features import Features, OneFeature
 from billing.api.plans import Plans, TenantPlan
+from billing.api.quotas import VERBS
 from billing.api.subjects import OneSubject, Subjects
 from billing.usage.api.urls import urlpatterns as usage
 
-_VALUE: Final = "customers/<str:customer>/entitlements/<str:feature>/value"
+_ENTITLEMENT: Final = "customers/<str:customer>/entitlements/<str:feature>"
+_VALUE: Final = f"{_ENTITLEMENT}/value"
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *usage,
@@ -23,6 +25,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("customers/<str:customer>", OneCustomer.as_view()),
     path("customers/<str:customer>/access", AccessView.as_view()),
     path(_VALUE, EntitlementValueView.as_view()),
+    *(path(f"{_ENTITLEMENT}/{verb}", view) for verb, view in VERBS.items()),
     path("subjects", Subjects.as_view()),
     path("subjects/<path:subject>", OneSubject.as_view()),
 ]

@@ -1,9 +1,41 @@
 """What can go wrong with entitlements beyond the kernel's kinds."""
 
 from kernel.errors import Conflict
+from kernel.gate.quota import Standing
 
 
 class OverrideOverlapError(Conflict):
     """Another override of the tenant and feature holds during a part of the same time."""
 
     code = "override_overlap"
+
+
+class QuotaUsedUpError(Conflict):
+    """A use does not fit into what is left of a quota. It never asks to be retried: see resetAt."""
+
+    code = "quota_exceeded"
+
+    def __init__(self, standing: Standing) -> None:
+        amounts = {
+            "limit": standing.hard_limit,
+            "used": standing.used,
+            "reserved": standing.reserved,
+            "remaining": standing.remaining,
+        }
+        super().__init__(
+            f"The quota of {standing.feature} does not cover this.",
+            extensions={
+                "feature": standing.feature,
+                **{name: f"{amount:f}" for name, amount in amounts.items() if amount is not None},
+                "resetAt": standing.end,
+            },
+        )
+
+
+class ReservationEndedError(Conflict):
+    """The reservation is committed, released or expired: its state is final."""
+
+    def __init__(self, state: str) -> None:
+        super().__init__(
+            f"The reservation is {state}.", code=f"reservation_{state}", extensions={"state": state}
+        )

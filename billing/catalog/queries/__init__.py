@@ -3,6 +3,7 @@
 from billing.catalog.queries.features import (
     FeatureFact,
     feature_by_key,
+    feature_fact,
     feature_facts,
     live_features,
 )
@@ -19,6 +20,7 @@ __all__ = [
     "PlanContent",
     "content_of",
     "feature_by_key",
+    "feature_fact",
     "feature_facts",
     "live_features",
     "newest_version_id",

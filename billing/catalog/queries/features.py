@@ -11,6 +11,8 @@ from billing.catalog.models.features import FEATURE_PREFIX
 from kernel import ids
 from kernel.errors import NotFound
 
+_FACTS = ("id", "key", "kind", "meter", "plan_limit")
+
 
 @dataclass(frozen=True, slots=True)
 class FeatureFact:
@@ -60,8 +62,15 @@ def feature_by_key(id_or_key: str) -> Feature:
 
 def feature_facts() -> dict[str, FeatureFact]:
     """Read what evaluation needs of all live features, by key."""
-    rows = live_features().values_list("id", "key", "kind", "meter", "plan_limit")
-    return {
-        key: FeatureFact(id_, key, Kind(kind), meter, plan_limit)
-        for id_, key, kind, meter, plan_limit in rows
-    }
+    return {fact.key: fact for fact in map(_fact, live_features().values_list(*_FACTS))}
+
+
+def feature_fact(key: str) -> FeatureFact | None:
+    """Read what evaluation needs of one live feature; None where there is none."""
+    row = live_features().filter(key=key).values_list(*_FACTS).first()
+    return None if row is None else _fact(row)
+
+
+def _fact(row: tuple[UUID, str, str, str, str]) -> FeatureFact:
+    id_, key, kind, meter, plan_limit = row
+    return FeatureFact(id_, key, Kind(kind), meter, plan_limit)

@@ -11,6 +11,8 @@ from django.db import models
 from billing.subscriptions.models import Subscription
 from billing.usage.queries import customers
 from kernel import db
+from kernel.errors import NotFound, PreconditionFailed
+from kernel.ids import InvalidIdError, decode
 from kernel.tenancy import tenant_or_none
 from tenants.models import Status, Tenant
 
@@ -56,6 +58,26 @@ def find(id_or_key: str) -> Customer:
     """
     tenant = Tenant.objects.get(id=customers.find(id_or_key))
     return _customers([tenant])[0]
+
+
+def living_id(id_or_key: str) -> UUID:
+    """Find the tenant of a customer that is not deleted, in one query.
+
+    Raises:
+        kernel.errors.NotFound: no such customer, or another tenant.
+        kernel.errors.PreconditionFailed: it is deleted.
+    """
+    try:
+        rows = Tenant.objects.filter(id=decode(customers.TENANT_PREFIX, id_or_key))
+    except InvalidIdError:
+        rows = Tenant.objects.filter(slug=id_or_key)
+    found = rows.values_list("id", "status").first()
+    if found is None:
+        raise NotFound("There is no such customer.", code="customer_not_found")
+    if found[1] == Status.CLOSED:
+        raise PreconditionFailed("The customer is deleted.", code="customer_deleted")
+    tenant_id: UUID = found[0]
+    return tenant_id
 
 
 def search(wanted: Search) -> tuple[int, list[Customer]]:

@@ -194,6 +194,9 @@ CREATE FUNCTION gate.check_quota(
 ) LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 BEGIN
   PERFORM gate.assert_tenant(p_tenant);
+  IF (SELECT t.changes_at <= clock_timestamp() FROM gate.tenant t WHERE t.tenant_id = p_tenant) THEN
+    PERFORM gate.apply_pending(p_tenant);
+  END IF;
   at := coalesce(p_at, clock_timestamp());
   PERFORM gate.lock_quotas(p_tenant, p_meter, at);
   WITH expired AS (

@@ -1,0 +1,201 @@
+"""Using metered entitlements: consume, reserve, commit, release. Exact, with idempotency keys."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar, Final
+from uuid import UUID
+
+import msgspec
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from billing import permissions
+from billing.api.shapes import (
+    CommitSerializer,
+    ConsumeSerializer,
+    ReleaseSerializer,
+    ReservationSerializer,
+    ReserveSerializer,
+    UsedSerializer,
+)
+from billing.catalog.models.values import quantity as read_quantity
+from billing.catalog.queries import FeatureFact, feature_fact
+from billing.entitlements.services import use
+from billing.subscriptions.queries.customers import living_id
+from billing.usage.api import parameters
+from billing.usage.api.figures import number
+from billing.usage.api.reach import reach
+from kernel.authz import Access, Scope
+from kernel.errors import NotFound
+from kernel.gate.quota import Standing
+from kernel.http.endpoint import Endpoint
+from kernel.ids import InvalidIdError, decode
+from kernel.tenancy import tenant_context
+
+_CONSUME: Final = Access(permissions.ENTITLEMENTS_CONSUME.name, Scope.ANY_TENANT)
+_DEFAULT_TTL_S: Final = 60
+Subject = Annotated[str, msgspec.Meta(max_length=256)]
+
+
+class Consume(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """How much is used, and by whom within the tenant."""
+
+    quantity: Any = 1
+    subject: Subject = ""
+
+
+class Reserve(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """How much is held, and for how many seconds."""
+
+    quantity: Any = 1
+    ttl_seconds: int = _DEFAULT_TTL_S
+
+
+class Commit(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """Which reservation, and how much of it was used; by default all."""
+
+    reservation: str
+    quantity: Any = None
+    subject: Subject = ""
+
+
+class Release(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """Which reservation."""
+
+    reservation: str
+
+
+class QuotaEndpoint(Endpoint):
+    """A verb on one metered entitlement of a customer."""
+
+    @contextmanager
+    def quota(self, customer: str, feature: str) -> Iterator[tuple[UUID, FeatureFact]]:
+        """Work as the customer's tenant, in the request's transaction.
+
+        Raises:
+            kernel.errors.NotFound: no such customer, or no such feature.
+            kernel.errors.PreconditionFailed: the customer is deleted.
+        """
+        with reach():
+            tenant_id = living_id(customer)
+        with tenant_context(tenant_id):
+            fact = feature_fact(feature)
+            if fact is None:
+                raise NotFound("There is no such feature.", code="feature_not_found")
+            yield tenant_id, fact
+
+
+class ConsumeView(QuotaEndpoint):
+    """Use at once."""
+
+    access: ClassVar = {"POST": _CONSUME}
+
+    @extend_schema(request=ConsumeSerializer, responses=UsedSerializer)
+    def post(self, request: Request, customer: str, feature: str) -> Response:
+        """Use a quantity, all of it or nothing.
+
+        It is a usage event and counted everywhere when this answers. What does not fit is refused
+        with 409 `quota_exceeded` and resetAt, whatever else happens at the same time.
+        """
+        given = parameters.body(Consume, request.data)
+        amount = read_quantity(given.quantity, "/quantity")
+        with self.quota(customer, feature) as (tenant_id, fact):
+            used = use.consume(tenant_id, fact, amount, subject=given.subject)
+        return Response(_used(used))
+
+
+class ReserveView(QuotaEndpoint):
+    """Hold for a while."""
+
+    access: ClassVar = {"POST": _CONSUME}
+
+    @extend_schema(request=ReserveSerializer, responses={201: ReservationSerializer})
+    def post(self, request: Request, customer: str, feature: str) -> Response:
+        """Hold a quantity until it is committed or released, or expires.
+
+        What is held is not there for anybody else. What does not fit is refused with 409
+        `quota_exceeded`.
+        """
+        given = parameters.body(Reserve, request.data)
+        amount = read_quantity(given.quantity, "/quantity")
+        with self.quota(customer, feature) as (tenant_id, fact):
+            ttl = timedelta(seconds=given.ttl_seconds)
+            held = use.reserve(tenant_id, fact, amount, ttl)
+        body = {"id": held.id, "state": "held", "expiresAt": held.expires_at}
+        return Response(body | _amounts(held.quantity, held.standing), status=201)
+
+
+class CommitView(QuotaEndpoint):
+    """Use what is held."""
+
+    access: ClassVar = {"POST": _CONSUME}
+
+    @extend_schema(request=CommitSerializer, responses=UsedSerializer)
+    def post(self, request: Request, customer: str, feature: str) -> Response:
+        """Use what a reservation holds, or a part of it, and free the rest.
+
+        More than it holds is used if it still fits, else 409 `quota_exceeded` and nothing changes.
+        A reservation that has ended answers 409 `reservation_expired`, `reservation_released` or
+        `reservation_committed`.
+        """
+        given = parameters.body(Commit, request.data)
+        amount = None if given.quantity is None else read_quantity(given.quantity, "/quantity")
+        with self.quota(customer, feature) as (tenant_id, fact):
+            hold = _hold(given.reservation)
+            used = use.commit(tenant_id, fact, hold, amount, given.subject)
+        return Response(_used(used))
+
+
+class ReleaseView(QuotaEndpoint):
+    """Free what is held."""
+
+    access: ClassVar = {"POST": _CONSUME}
+
+    @extend_schema(request=ReleaseSerializer, responses={204: None})
+    def post(self, request: Request, customer: str, feature: str) -> Response:
+        """Free what a reservation holds."""
+        given = parameters.body(Release, request.data)
+        with self.quota(customer, feature) as (tenant_id, fact):
+            use.release(tenant_id, fact, _hold(given.reservation))
+        return Response(status=204)
+
+
+VERBS: Final[dict[str, Callable[..., Any]]] = {
+    "consume": ConsumeView.as_view(),
+    "reserve": ReserveView.as_view(),
+    "commit": CommitView.as_view(),
+    "release": ReleaseView.as_view(),
+}
+
+
+def _hold(text: str) -> UUID:
+    try:
+        return decode(use.HOLD_PREFIX, text)
+    except InvalidIdError as error:
+        raise NotFound("There is no such reservation.", code="reservation_not_found") from error
+
+
+def _used(used: use.Used) -> dict[str, Any]:
+    return {"eventId": used.event_id} | _amounts(used.quantity, used.standing)
+
+
+def _amounts(quantity: Decimal, standing: Standing | None) -> dict[str, Any]:
+    """Write a quantity and the tightest quota after it, with exact decimals beside."""
+    amounts: dict[str, Decimal | None] = {"quantity": quantity}
+    body: dict[str, Any] = {}
+    if standing is not None:
+        amounts |= {
+            "limit": standing.hard_limit,
+            "used": standing.used,
+            "reserved": standing.reserved,
+            "remaining": standing.remaining,
+        }
+        body = {"resetAt": standing.end}
+    for name, amount in amounts.items():
+        if amount is not None:
+            body[name] = number(amount)
+            body[f"{name}Decimal"] = f"{amount:f}"
+    return body

@@ -1,0 +1,192 @@
+"""Using a metered entitlement exactly: consume at once, or reserve, then commit or release.
+
+Each is decided under the lock of the quotas of the feature's meter (kernel/sql/quota.sql), and what
+is used is written as a usage event in the same transaction: quota, meter and invoice are one
+ledger. A hold belongs to the periods in which it was taken, also when it is committed later.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final
+from uuid import UUID
+
+from billing.catalog.queries import FeatureFact
+from billing.entitlements.errors import QuotaUsedUpError, ReservationEndedError
+from billing.entitlements.services.projection import project
+from billing.usage.services.recording import write_use
+from kernel import db
+from kernel.errors import Invalid, NotFound
+from kernel.gate import quota
+from kernel.gate.quota import Check, Standing
+from kernel.ids import encode, new_id
+
+HOLD_PREFIX: Final = "hld"
+USE_PREFIX: Final = "use"
+CONSUMED: Final = "innkeeper/consume"
+RESERVED: Final = "innkeeper/reservation"
+"""Sources of the usage events. A service that reports a reserved use itself, as a CloudEvent, names
+this source and the reservation's id: the two count once."""
+SHORTEST, LONGEST = timedelta(seconds=1), timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What was used and how the tightest quota stands after it; None without any quota.
+
+    ``event_id`` is the id of the usage event.
+    """
+
+    event_id: str
+    quantity: Decimal
+    standing: Standing | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """A quantity held until ``expires_at``."""
+
+    id: str
+    quantity: Decimal
+    expires_at: datetime
+    standing: Standing | None
+
+
+def consume(tenant_id: UUID, feature: FeatureFact, quantity: Decimal, *, subject: str = "") -> Used:
+    """Use a quantity, or nothing at all.
+
+    Raises:
+        QuotaUsedUpError: it does not fit; nothing is used.
+        kernel.errors.Invalid: the feature is not counted in quotas, or the quantity is not above 0.
+    """
+    _check_input(feature, quantity)
+    with db.atomic():
+        checked = _checked(tenant_id, feature.meter, quantity)
+        event_id = encode(USE_PREFIX, new_id())
+        write_use(
+            tenant_id=tenant_id,
+            meter=feature.meter,
+            quantity=quantity,
+            event_id=event_id,
+            data={},
+            source=CONSUMED,
+            subject=subject,
+            at=checked.at,
+        )
+        return Used(event_id, quantity, _after(tenant_id, checked))
+
+
+def reserve(
+    tenant_id: UUID, feature: FeatureFact, quantity: Decimal, ttl: timedelta
+) -> Reservation:
+    """Hold a quantity for a while, or nothing at all.
+
+    Raises:
+        QuotaUsedUpError: it does not fit; nothing is held.
+        kernel.errors.Invalid: the feature is not counted in quotas, the quantity is not above 0,
+            or the time is not between a second and a day.
+    """
+    _check_input(feature, quantity)
+    if not SHORTEST <= ttl <= LONGEST:
+        raise Invalid("A reservation lasts from 1 to 86400 seconds.", pointer="/ttlSeconds")
+    with db.atomic():
+        checked = _checked(tenant_id, feature.meter, quantity)
+        hold_id = new_id()
+        expires_at = quota.hold(
+            tenant_id,
+            hold_id,
+            feature=feature.key,
+            meter=feature.meter,
+            at=checked.at,
+            quantity=quantity,
+            ttl=ttl,
+        )
+        standing = _after(tenant_id, checked)
+        return Reservation(encode(HOLD_PREFIX, hold_id), quantity, expires_at, standing)
+
+
+def commit(
+    tenant_id: UUID, feature: FeatureFact, hold_id: UUID, quantity: Decimal | None, subject: str
+) -> Used:
+    """Use up to what is held (all of it by default) and free the rest; beyond it, what still fits.
+
+    Raises:
+        kernel.errors.NotFound: the tenant has no such reservation of the feature.
+        ReservationEndedError: it is committed, released or expired.
+        QuotaUsedUpError: more than was held, and the excess does not fit; nothing changes.
+        kernel.errors.Invalid: a negative quantity.
+    """
+    if quantity is not None and quantity < 0:
+        raise Invalid("The quantity is at least 0.", pointer="/quantity")
+    with db.atomic():
+        held = _ended(tenant_id, feature, hold_id, "committed")
+        amount = held.quantity if quantity is None else quantity
+        if amount > held.quantity:
+            checked = _checked(tenant_id, held.meter, amount, held.at)
+        else:
+            checked = quota.check(tenant_id, held.meter, Decimal(0), held.at)
+        event_id = encode(HOLD_PREFIX, hold_id)
+        if amount > 0:
+            write_use(
+                tenant_id=tenant_id,
+                meter=held.meter,
+                quantity=amount,
+                event_id=event_id,
+                data={},
+                source=RESERVED,
+                subject=subject,
+                at=held.at,
+            )
+        return Used(event_id, amount, _after(tenant_id, checked))
+
+
+def release(tenant_id: UUID, feature: FeatureFact, hold_id: UUID) -> None:
+    """Free what is held.
+
+    Raises:
+        kernel.errors.NotFound: the tenant has no such reservation of the feature.
+        ReservationEndedError: it is committed, released or expired.
+    """
+    with db.atomic():
+        _ended(tenant_id, feature, hold_id, "released")
+
+
+def _check_input(feature: FeatureFact, quantity: Decimal) -> None:
+    if not feature.has_quota:
+        raise Invalid(
+            f"{feature.key} is not counted in a quota that can be used.", code="not_consumable"
+        )
+    if quantity <= 0:
+        raise Invalid("The quantity is above 0.", pointer="/quantity")
+
+
+def _checked(tenant_id: UUID, meter: str, quantity: Decimal, at: datetime | None = None) -> Check:
+    """Check under lock; open the periods if nobody has for a long time.
+
+    Raises:
+        QuotaUsedUpError: it does not fit.
+    """
+    checked = quota.check(tenant_id, meter, quantity, at)
+    if checked.standing is None and at is None:
+        project(tenant_id)
+        checked = quota.check(tenant_id, meter, quantity)
+    if checked.exceeded and checked.standing is not None:
+        raise QuotaUsedUpError(checked.standing)
+    return checked
+
+
+def _ended(tenant_id: UUID, feature: FeatureFact, hold_id: UUID, state: str) -> quota.EndedHold:
+    held = quota.end_hold(tenant_id, hold_id, state)
+    if held is None or held.feature != feature.key:
+        raise NotFound("There is no such reservation.", code="reservation_not_found")
+    if not held.ended:
+        raise ReservationEndedError(held.state)
+    return held
+
+
+def _after(tenant_id: UUID, checked: Check) -> Standing | None:
+    """Read how the tightest quota stands after the use."""
+    if checked.standing is None:
+        return None
+    feature = checked.standing.feature
+    return quota.standings(tenant_id, checked.at, feature=feature).get(feature)
