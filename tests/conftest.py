@@ -3,10 +3,12 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from tests.database import SessionDatabase, open_lazily
+from tests.systems import RunningSystem, running_system
 
 # Folders whose tests measure time or load the machine: they never run beside others.
 SERIAL_FOLDERS = {"latency", "e2e"}
@@ -47,3 +49,12 @@ def database(session_database: SessionDatabase) -> SessionDatabase:
     """Bring the database up now, for tests that start processes of their own."""
     session_database.ensure()
     return session_database
+
+
+@pytest.fixture(scope="session")
+def whole_system() -> Iterator[RunningSystem]:
+    """The system of ``make run``, started once, for tests that only use it (serial lane)."""
+    with TemporaryDirectory(prefix="innkeeper-run-", dir="/tmp") as folder:
+        Path(folder).chmod(0o711)
+        with running_system(Path(folder) / "home") as system:
+            yield system
