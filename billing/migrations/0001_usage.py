@@ -144,6 +144,7 @@ class Migration(migrations.Migration):
         _run("partitions.sql"),
         _run("measured.sql"),
         _run("ingest.sql"),
+        _run("recount.sql"),
         _run("grants.sql"),
         _run("seed.sql"),
     ]

@@ -7,7 +7,7 @@ import structlog
 from django.db import DatabaseError
 from django.db.utils import InterfaceError
 
-from billing.usage.services import draining
+from billing.usage.services import draining, recounting
 from billing.usage.spool import directory_of_spool
 
 EVERY_S: Final = 1.0
@@ -28,5 +28,17 @@ def run_spool_drain(stop: threading.Event) -> None:
             draining.drain(directory)
         except (DatabaseError, InterfaceError, FileNotFoundError) as error:
             _log.warning("spool.drain_failed", error=str(error).strip())
+            wait = AFTER_FAILURE_S
+        stop.wait(wait)
+
+
+def run_recounts(stop: threading.Event) -> None:
+    """Count back new and regrouped meters until ``stop`` is set. Any number of workers may."""
+    while not stop.is_set():
+        wait = EVERY_S
+        try:
+            recounting.recount_all()
+        except (DatabaseError, InterfaceError) as error:
+            _log.warning("recount.failed", error=str(error).strip())
             wait = AFTER_FAILURE_S
         stop.wait(wait)

@@ -155,7 +155,7 @@ def shown(meter: Meter) -> dict[str, Any]:
         "eventType": meter.event_type,
         "groupBy": meter.group_by,
         "metadata": meter.metadata,
-        "annotations": {},
+        "annotations": {} if meter.ready else {"countingBack": meter.progress},
         "createdAt": meter.created_at,
         "updatedAt": meter.updated_at,
     }

@@ -18,7 +18,7 @@ FROM tenants_tenant, LATERAL billing_usage_window('month', now(), timezone) AS s
 WHERE id = %s
 """
 _KEPT: Final = """
-SELECT meter_id, sum(count), sum(total), min(least), max(greatest),
+SELECT meter_id, sum(count), sum(total), min(lowest), max(highest),
        (array_agg(latest ORDER BY latest_at DESC, latest_seq DESC))[1]
 FROM billing_usage_rollup
 WHERE tenant_id = %s AND meter_id = ANY (%s) AND bucket >= %s AND bucket < %s
@@ -83,13 +83,13 @@ def _figures(tenant_id: UUID, meters: list[UUID], period: Period) -> dict[UUID, 
 def _value(meter: Meter, figures: tuple[Any, ...] | None) -> Decimal | None:
     if figures is None:
         return Decimal(0) if meter.aggregation in {Aggregation.COUNT, Aggregation.SUM} else None
-    count, total, least, greatest, latest = figures
+    count, total, lowest, highest, latest = figures
     by_aggregation: dict[str, Decimal | None] = {
         Aggregation.COUNT: count,
         Aggregation.SUM: total,
         Aggregation.AVG: None if total is None else total / count,
-        Aggregation.MIN: least,
-        Aggregation.MAX: greatest,
+        Aggregation.MIN: lowest,
+        Aggregation.MAX: highest,
         Aggregation.LATEST: latest,
     }
     return by_aggregation[meter.aggregation]

@@ -68,8 +68,8 @@ _VALUES: Final = {
     Aggregation.AVG: (
         "trim_scale(sum(part.total) * 1.00000000000000000000 / nullif(sum(part.count), 0))"
     ),
-    Aggregation.MIN: "min(part.least)",
-    Aggregation.MAX: "max(part.greatest)",
+    Aggregation.MIN: "min(part.lowest)",
+    Aggregation.MAX: "max(part.highest)",
     Aggregation.LATEST: (
         "(array_agg(part.latest ORDER BY part.latest_at DESC, part.latest_seq DESC))[1]"
     ),

@@ -1,6 +1,6 @@
 """Where a question's figures come from: SQL for the parts that are then aggregated.
 
-Every part has the columns ``tenant_id, subject, groups, at, count, total, least, greatest, latest,
+Every part has the columns ``tenant_id, subject, groups, at, count, total, lowest, highest, latest,
 latest_at, latest_seq, first_at, value``; ``at`` decides the window.
 """
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 BUCKET: Final = timedelta(minutes=15)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _KEPT: Final = (
-    "SELECT r.tenant_id, r.subject, r.groups, r.bucket AS at, r.count, r.total, r.least,"
-    " r.greatest, r.latest, r.latest_at, r.latest_seq, r.first_at, NULL::text AS value"
+    "SELECT r.tenant_id, r.subject, r.groups, r.bucket AS at, r.count, r.total, r.lowest,"
+    " r.highest, r.latest, r.latest_at, r.latest_seq, r.first_at, NULL::text AS value"
     " FROM billing_usage_rollup AS r WHERE r.meter_id = %(meter)s"
 )
 _DISTINCT: Final = (
@@ -26,13 +26,13 @@ _DISTINCT: Final = (
 )
 _RAW: Final = (
     "SELECT r.tenant_id, r.subject, r.groups, r.time AS at, 1 AS count, r.number AS total,"
-    " r.number AS least, r.number AS greatest, r.number AS latest, r.time AS latest_at,"
+    " r.number AS lowest, r.number AS highest, r.number AS latest, r.time AS latest_at,"
     " r.seq AS latest_seq, r.time AS first_at, r.value FROM billing_usage_measured AS r"
     " WHERE r.meter_id = %(meter)s AND (r.number IS NOT NULL OR r.value IS NOT NULL)"
 )
 _GATE: Final = (
     "SELECT r.tenant_id, r.subject, '{}'::text[] AS groups, r.at, r.used AS count,"
-    " r.used::numeric AS total, NULL::numeric AS least, NULL::numeric AS greatest,"
+    " r.used::numeric AS total, NULL::numeric AS lowest, NULL::numeric AS highest,"
     " NULL::numeric AS latest, r.at + interval '14 minutes' AS latest_at,"
     " 0::bigint AS latest_seq, r.at AS first_at,"
     " NULL::text AS value FROM ("

@@ -83,7 +83,7 @@ BEGIN
   ), counted AS (
     INSERT INTO billing_usage_rollup AS kept
       (tenant_id, meter_id, bucket, subject, groups_hash, shard, groups,
-       count, total, least, greatest, latest, latest_at, latest_seq, first_at)
+       count, total, lowest, highest, latest, latest_at, latest_seq, first_at)
     SELECT tenant_id, meter_id, bucket, subject, md5(groups::text)::uuid, v_shard, groups,
            count(*), sum(number), min(number), max(number),
            (array_agg(number ORDER BY time DESC, seq DESC))[1], max(time),
@@ -157,7 +157,7 @@ BEGIN
   ), counted AS (
     INSERT INTO billing_usage_rollup AS kept
       (tenant_id, meter_id, bucket, subject, groups_hash, shard, groups,
-       count, total, least, greatest, latest, latest_at, latest_seq, first_at)
+       count, total, lowest, highest, latest, latest_at, latest_seq, first_at)
     SELECT v_tenant, id, billing_usage_bucket(v_time), p_subject, md5(groups::text)::uuid,
            v_shard, groups, 1, number, number, number, number, v_time, v_seq, v_time
     FROM measured WHERE number IS NOT NULL OR value IS NOT NULL ORDER BY id

@@ -2,8 +2,8 @@
 ON CONFLICT (tenant_id, meter_id, bucket, subject, groups_hash, shard) DO UPDATE SET
   count = kept.count + excluded.count,
   total = kept.total + excluded.total,
-  least = LEAST(kept.least, excluded.least),
-  greatest = GREATEST(kept.greatest, excluded.greatest),
+  lowest = LEAST(kept.lowest, excluded.lowest),
+  highest = GREATEST(kept.highest, excluded.highest),
   latest = CASE WHEN (excluded.latest_at, excluded.latest_seq) > (kept.latest_at, kept.latest_seq)
     THEN excluded.latest ELSE kept.latest END,
   latest_at = GREATEST(kept.latest_at, excluded.latest_at),

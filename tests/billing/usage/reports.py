@@ -100,7 +100,7 @@ def total(tenant_id: UUID, meter: Meter, **asked: Any) -> Decimal | None:
 def rollups(meter: Meter) -> list[tuple[Any, ...]]:
     """Read a meter's roll-ups, shards joined."""
     return _select(
-        "SELECT bucket, subject, groups, sum(count), sum(total), min(least), max(greatest),"
+        "SELECT bucket, subject, groups, sum(count), sum(total), min(lowest), max(highest),"
         " min(first_at), max(latest_at) FROM billing_usage_rollup WHERE meter_id = %s"
         " GROUP BY bucket, subject, groups ORDER BY bucket, subject, groups",
         meter.id,

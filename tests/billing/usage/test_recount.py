@@ -1,0 +1,180 @@
+"""Counting back, and checking roll-ups against the ledger."""
+
+import threading
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from billing.usage.models import Meter
+from billing.usage.services import meters, recounting
+from kernel import db, tenancy
+from kernel.gate.wire import HotConnection
+from tests.billing.usage.reports import (
+    as_staff,
+    define,
+    event,
+    in_parallel,
+    read,
+    report,
+    rollups,
+    send,
+    total,
+    word,
+)
+
+
+def new_meter(house, kind, aggregation="SUM", **facts):
+    meter = define(house.id, aggregation, kind, **facts)
+    return again(meter, ready=False)
+
+
+def again(meter, **changes):
+    with as_staff():
+        if changes:
+            Meter.objects.filter(id=meter.id).update(**changes)
+        return Meter.objects.get(id=meter.id)
+
+
+def recount(meter) -> bool:
+    with as_staff():
+        return recounting.recount(meter)
+
+
+def differing(meter) -> str:
+    out = StringIO()
+    try:
+        call_command("verify_usage", stdout=out)
+    except CommandError:
+        return "\n".join(line for line in out.getvalue().splitlines() if meter.slug in line)
+    return ""
+
+
+@pytest.mark.parametrize("aggregation", ["SUM", "UNIQUE_COUNT", "LATEST"])
+def test_recount__meter_made_later__counts_earlier_events(house, aggregation):
+    kind = word()
+    report(house.id, *(event(kind, value, subject=f"s{value % 2}") for value in range(1, 6)))
+    meter = new_meter(house, kind, aggregation)
+    raw = read(house.id, meter, group_by=["subject"])
+
+    assert recount(meter) is True
+
+    meter = again(meter)
+    assert meter.ready
+    assert read(house.id, meter, group_by=["subject"]) == raw
+    assert len(rollups(meter)) == 2
+    assert differing(meter) == ""
+
+
+def test_recount__twice__changes_nothing(house):
+    meter = define(house.id)
+    report(house.id, event(meter.slug, 5))
+    before = rollups(meter)
+
+    recount(again(meter, ready=False))
+    recount(again(meter, ready=False))
+
+    assert rollups(meter) == before
+
+
+def test_recount__beside_ingest__neither_loses_nor_doubles(house):
+    kind = word()
+    report(house.id, *(event(kind, 1) for _ in range(50)))
+    meter = new_meter(house, kind)
+    done = threading.Event()
+
+    def work(place: int, connection: HotConnection) -> int:
+        if place:
+            return sum(send(connection, house.id, [event(kind, 1)]) for _ in range(60))
+        for _ in range(10):
+            again(meter, ready=False)
+            recount(again(meter))
+        for alias in ("staff", "default"):
+            with db.use_alias(alias):
+                db.connection().close()
+        done.set()
+        return 0
+
+    counts = in_parallel(4, work)
+
+    assert sum(counts) == 180
+    meter = again(meter)
+    assert meter.ready
+    assert total(house.id, meter) == 230
+    assert differing(meter) == ""
+
+
+def test_recount__transaction_that_has_not_seen_the_meter__is_waited_for(house):
+    kind = word()
+    begun, made, finished = threading.Event(), threading.Event(), []
+
+    def old_writer() -> None:
+        with tenancy.tenant_context(house.id), db.atomic():
+            report(house.id, event(kind, 7))
+            begun.set()
+            made.wait(5)
+        finished.append("writer")
+        db.connection().close()
+
+    writer = threading.Thread(target=old_writer)
+    writer.start()
+    begun.wait(5)
+    meter = new_meter(house, kind)
+    threading.Timer(0.3, made.set).start()
+
+    assert recount(meter) is True
+    finished.append("recount")
+    writer.join()
+
+    assert finished == ["writer", "recount"]
+    assert total(house.id, again(meter)) == 7
+
+
+def test_recount__new_groups__replace_the_old_ones(house):
+    meter = define(house.id, group_by={"a": "$.a"})
+    report(house.id, event(meter.slug, data={"value": 1, "a": "x", "b": "y"}))
+    with tenancy.tenant_context(house.id):
+        meters.update(meter, {"group_by": {"b": "$.b"}})
+    assert [row.groups for row in read(house.id, again(meter), group_by=["b"])] == [{"b": "y"}]
+
+    assert recount(again(meter)) is True
+
+    assert [row[2] for row in rollups(meter)] == [["y"]]
+    assert [row.groups for row in read(house.id, again(meter), group_by=["b"])] == [{"b": "y"}]
+
+
+def test_recount__groups_changed_meanwhile__is_not_ready(house):
+    meter = new_meter(house, word(), group_by={"a": "$.a"})
+    with tenancy.tenant_context(house.id):
+        meters.update(again(meter), {"group_by": {"b": "$.b"}})
+
+    assert recount(meter) is False
+    assert not again(meter).ready
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("UPDATE billing_usage_rollup SET total = total + 1 WHERE meter_id = %s", "'total': 6"),
+        ("UPDATE billing_usage_rollup SET count = count - 1 WHERE meter_id = %s", "'count': 0"),
+        ("DELETE FROM billing_usage_rollup WHERE meter_id = %s", "kept None"),
+    ],
+)
+def test_verify_usage__roll_up_that_lies__is_named(house, change, told):
+    meter = define(house.id)
+    report(house.id, event(meter.slug, 5))
+    assert differing(meter) == ""
+
+    with as_staff(), db.cursor() as cursor:
+        cursor.execute(change, [meter.id])
+    found = differing(meter)
+    recount(again(meter, ready=False))
+
+    assert told in found
+    assert str(house.id) in found
+    assert differing(meter) == ""
+
+
+def test_verify_usage__malformed_day__is_refused():
+    with pytest.raises(CommandError, match="no day"):
+        call_command("verify_usage", "--from", "yesterday")
