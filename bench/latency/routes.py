@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -44,9 +45,9 @@ def _walk(patterns: list[URLPattern | URLResolver], prefix: str) -> Iterator[Rou
 def methods(view: Callable[..., Any], name: str) -> list[str]:
     """The methods that a view answers, HEAD and OPTIONS apart.
 
-    An Endpoint declares them; another class-based view defines them; a function may carry
-    `allowed_methods`. A page of Django's admin answers GET, and POST where it holds a form. Every
-    other function is taken to answer GET.
+    An Endpoint declares them; another class-based view defines them; a function is asked what
+    `require_http_methods` or its attribute `allowed_methods` lets through. A page of Django's admin
+    answers GET, and POST where it holds a form. Every other function is taken to answer GET.
     """
     kind = getattr(view, "cls", None) or getattr(view, "view_class", None)
     if kind is not None:
@@ -54,7 +55,7 @@ def methods(view: Callable[..., Any], name: str) -> list[str]:
         if declared:
             return sorted(declared)
         return sorted(verb.upper() for verb in VERBS if hasattr(kind, verb))
-    allowed = getattr(view, "allowed_methods", None)
+    allowed = getattr(view, "allowed_methods", None) or _required(view)
     if allowed:
         return sorted(allowed)
     if hasattr(view, "model_admin") or hasattr(view, "admin_site"):
@@ -62,3 +63,14 @@ def methods(view: Callable[..., Any], name: str) -> list[str]:
             return ["POST"]
         return ["GET", "POST"] if name.endswith(_ADMIN_FORMS) else ["GET"]
     return ["GET"]
+
+
+def _required(view: Callable[..., Any] | None) -> list[str]:
+    """The methods of `require_http_methods`, found in the closure that it leaves around a view."""
+    while view is not None:
+        if inspect.isfunction(view):
+            inside = inspect.getclosurevars(view).nonlocals
+            if "request_method_list" in inside:
+                return [str(method) for method in inside["request_method_list"]]
+        view = getattr(view, "__wrapped__", None)
+    return []

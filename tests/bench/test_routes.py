@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from types import SimpleNamespace
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path, re_path
 from django.views import View
+from django.views.decorators.http import require_http_methods, require_POST
 
 from bench.latency.routes import methods, routes
 
@@ -62,6 +64,16 @@ def test_methods__function_that_lists_its_methods__is_believed() -> None:
 
     view.allowed_methods = {"POST", "GET"}  # type: ignore[attr-defined]
     assert methods(view, "") == ["GET", "POST"]
+
+
+def test_methods__decorated_function__answers_what_the_decorator_lets_through() -> None:
+    def page(request: HttpRequest) -> HttpResponse:
+        return HttpResponse()
+
+    wrapped = functools.update_wrapper(lambda request: page(request), require_POST(page))
+    wrapped.model_admin = SimpleNamespace()  # type: ignore[attr-defined]
+    assert methods(wrapped, "app_thing_verify") == ["POST"]
+    assert methods(require_http_methods(["GET", "PUT"])(page), "") == ["GET", "PUT"]
 
 
 def test_methods__admin_logout__answers_post_only() -> None:

@@ -39,7 +39,7 @@ class Lane:
 
 
 LANES = {
-    "fast": Lane("fast", rounds=60, staff_rounds=12, warm_up=3, must_pass=False, attempts=1),
+    "fast": Lane("fast", rounds=60, staff_rounds=8, warm_up=2, must_pass=False, attempts=1),
     "proof": Lane("proof", rounds=500, staff_rounds=100, warm_up=20, must_pass=True, attempts=3),
 }
 
@@ -51,8 +51,9 @@ def lane() -> Lane:
 
 
 @pytest.fixture(scope="session")
-def application() -> Application:
-    """The application with its full middleware, as the server runs it."""
+def application(session_database: SessionDatabase) -> Application:
+    """The application with its full middleware, as the server runs it; its probes start with it."""
+    session_database.ensure()
     with warnings.catch_warnings():
         # Whitenoise looks for collected files, which no test needs.
         warnings.filterwarnings("ignore", "No directory at", UserWarning)

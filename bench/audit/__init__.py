@@ -1,0 +1,1 @@
+"""Measures the sealed log: what an entry costs, how soon it is sealed, how fast it is proven."""

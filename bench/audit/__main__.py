@@ -1,0 +1,31 @@
+"""``python -m bench.audit cost|seal|verify|proof|search``: figures of the log on the configured database.
+
+Every measurement commits for real, durably, as the application's own roles, and prints one JSON line.
+Run it against a database of its own: INNKEEPER_HOME=… manage.py postgres start; manage.py migrate.
+"""
+
+import argparse
+import json
+import os
+import sys
+
+import django
+
+
+def main() -> int:
+    """Run one measurement and print it."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    django.setup()
+    from bench.audit import measurements  # noqa: PLC0415 - Django must be set up first
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("measurement", choices=sorted(measurements.ALL))
+    parser.add_argument("--count", type=int, default=0, help="how many; 0: the default of each")
+    options = parser.parse_args()
+    result = measurements.ALL[options.measurement](options.count)
+    sys.stdout.write(json.dumps({"measurement": options.measurement, **result}) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
