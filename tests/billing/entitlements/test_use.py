@@ -7,13 +7,13 @@ from decimal import Decimal
 
 import pytest
 
-from billing.catalog.queries import feature_by_key, feature_fact
+from billing.catalog.queries import feature_fact
 from billing.entitlements.errors import QuotaUsedUpError
 from billing.entitlements.services import use
-from billing.entitlements.services.overrides import NewOverride, grant
 from kernel import db
 from kernel.ids import decode, encode, new_id
 from kernel.tenancy import tenant_context
+from tests.billing.entitlements.quotas import limit, metered, value
 from tests.billing.house import call, make_house, make_key, staff
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -34,27 +34,9 @@ def platform(session_database):
     return make_key()
 
 
-def limit(house, amount, **facts):
-    with staff():
-        feature = feature_by_key("processed_units")
-        value = {"limit": amount, **facts}
-        grant(NewOverride(tenant_id=house.id, feature=feature, value=value, reason="test"))
-
-
 def act(house, verb, body, status=200, key=None, **headers):
     path = f"v1/customers/{house.slug}/entitlements/processed_units/{verb}"
     return call(key or house.key, "POST", path, body, status=status, **headers)
-
-
-def value(house):
-    path = f"v1/customers/{house.slug}/entitlements/processed_units/value"
-    return call(house.key, "GET", path)
-
-
-def metered(house):
-    path = "v1/meters/processed_units/query?from=2026-01-01T00:00:00Z&to=2100-01-01T00:00:00Z"
-    rows = call(house.key, "GET", path)["data"]
-    return Decimal(rows[0]["valueDecimal"]) if rows else Decimal(0)
 
 
 def test_consume__fits__is_used_and_metered_at_once(house):

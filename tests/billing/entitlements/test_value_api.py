@@ -17,7 +17,7 @@ def platform(session_database):
     return make_key()
 
 
-def value(house, feature, status=200, key=None, customer=None, version="v1"):
+def value(house, feature, status=200, *, key=None, customer=None, version="v1"):
     path = f"{version}/customers/{customer or house.public_id}/entitlements/{feature}/value"
     return call(key or house.key, "GET", path, status=status)
 
