@@ -13,7 +13,13 @@ from billing.catalog.models.plans import PLAN_PREFIX, PLAN_VERSION_PREFIX
 from billing.catalog.queries import plans_on_offer
 from billing.entitlements.models import Mode, Override
 from billing.entitlements.models.overrides import OVERRIDE_PREFIX
-from billing.entitlements.services.overrides import NewOverride, grant, pause, revoke
+from billing.entitlements.services.overrides import (
+    NewOverride,
+    grant,
+    overlaps,
+    pause,
+    revoke,
+)
 from billing.subscriptions.models import Subject, Subscription
 from billing.subscriptions.models.subjects import SUBJECT_PREFIX
 from billing.subscriptions.models.subscriptions import SUBSCRIPTION_PREFIX
@@ -190,6 +196,8 @@ class OverrideForm(_Form):
             self.new.validate()
         except DomainError as refused:
             raise forms.ValidationError(refused.detail) from refused
+        if overlaps(self.new):
+            raise forms.ValidationError("Another override holds during a part of this time.")
         return cleaned
 
 

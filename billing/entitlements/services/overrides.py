@@ -12,6 +12,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.db import IntegrityError
+from django.db.models import Q
 from django.utils import timezone
 
 from audit.services import audited, record
@@ -69,6 +70,19 @@ class NewOverride:
         if faults:
             raise Invalid(faults[0].message, code="invalid_override", errors=faults)
         return stored
+
+
+def overlaps(new: NewOverride) -> bool:
+    """Tell whether another override of the tenant and feature holds in a part of the same time."""
+    others = Override.objects.filter(
+        Q(expires_at=None) | Q(expires_at__gt=new.starts_at or timezone.now()),
+        tenant_id=new.tenant_id,
+        feature=new.feature,
+        revoked_at=None,
+    )
+    if new.expires_at is not None:
+        others = others.filter(starts_at__lt=new.expires_at)
+    return others.exists()
 
 
 def grant(new: NewOverride) -> Override:
