@@ -3,6 +3,9 @@ exact."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from bench import budgets, workloads
 from bench.claims import Claim, at_least, below, exactly, percentile_below
 from bench.ladder import Ladder, Say
@@ -11,7 +14,8 @@ from bench.load.open_loop import Plan, Stream
 from bench.load.wire import Request, json_request
 from bench.options import Options
 from bench.report import Report
-from bench.statistics import bootstrap, ratio
+from bench.statistics import Verdict, bootstrap, ratio
+from bench.systems.innkeeper import RefusedError
 from bench.systems.lineup import Systems
 from bench.systems.server import HOST
 
@@ -30,10 +34,21 @@ def run(options: Options, systems: Systems, report: Report, say: Say) -> None:
             rate = report.ladder.measurements["verify"].interval().estimate / 2
         say(f"open loop: verify at {rate:,.0f}/s, /livez at {LIVE_PROBES_PER_SECOND:g}/s")
         report.open_loop_rate = rate
-        report.open_loop = _open(options, systems, rate)
+        with _told("open loop", report):
+            report.open_loop = _open(options, systems, rate)
     if "exact" in options.parts and systems.ours is not None:
         say(f"exactness: {options.exact_requests:,} requests on a plan of {PLAN_REQUESTS:,}")
-        report.exactness = _exact(options, systems)
+        with _told("exactness", report):
+            report.exactness = _exact(options, systems)
+
+
+@contextmanager
+def _told(leg: str, report: Report) -> Iterator[None]:
+    """A leg that breaks fails its claim; what was measured before it is not lost."""
+    try:
+        yield
+    except (RefusedError, RuntimeError, OSError) as error:
+        report.broken[leg] = str(error)[-500:]
 
 
 def _open(options: Options, systems: Systems, rate: float) -> open_loop.Result:
@@ -89,6 +104,8 @@ def judge(report: Report, *, ours: bool) -> None:
     if report.open_loop is not None:
         timed += _open_claims(report)
     report.claims = [claim.doubted(report.objection) for claim in timed]
+    for leg, error in report.broken.items():
+        report.claims.append(Claim(leg, f"the leg {leg} runs", "broken", Verdict.FAIL, error))
     if ours and report.exactness:
         report.claims += _exact_claims(report)
 

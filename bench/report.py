@@ -33,6 +33,7 @@ class Report:
     open_loop: Result | None = None
     open_loop_rate: float = 0.0
     exactness: dict[str, Any] = field(default_factory=dict)
+    broken: dict[str, str] = field(default_factory=dict)
     claims: list[Claim] = field(default_factory=list)
     seconds: float = 0.0
 

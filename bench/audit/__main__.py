@@ -1,6 +1,6 @@
-"""``python -m bench.audit cost|seal|verify|proof|search``: figures of the log on the configured database.
+"""``python -m bench.audit cost|seal|verify|proof|search``: figures of the log.
 
-Every measurement commits for real, durably, as the application's own roles, and prints one JSON line.
+Every measurement commits for real, as the application's own roles, and prints one JSON line.
 Run it against a database of its own: INNKEEPER_HOME=… manage.py postgres start; manage.py migrate.
 """
 

@@ -32,6 +32,7 @@ ENTITLEMENT = "seats"
 METER = "bench_calls"
 METER_EVENT = "bench.call"
 BATCH = 100
+REQUESTS_METER = "api_requests"
 
 
 class RefusedError(RuntimeError):
@@ -93,13 +94,16 @@ class Innkeeper:
         return self._tenant(plan, {"burst": None})
 
     def counted_requests(self, guest: Guest) -> int:
-        """The tenant's API requests of today as its usage record has them.
+        """The tenant's API requests of this month as its usage record has them.
 
         Raises:
-            RefusedError: the API refuses to tell.
+            RefusedError: the API refuses to tell, or knows no such meter.
         """
         found = self.call("GET", "/api/v1/usage/current", tenant=guest.id)
-        return int(found["api_requests"])
+        values = {meter["slug"]: meter["value"] for meter in found["meters"]}
+        if REQUESTS_METER not in values:
+            raise RefusedError(f"usage/current shows no {REQUESTS_METER}: {found}")
+        return int(values[REQUESTS_METER])
 
     def call(self, method: str, path: str, body: Any = None, *, tenant: str = "") -> Any:
         """One API call as the operator, for a tenant if one is named; gives the decoded answer.

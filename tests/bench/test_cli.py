@@ -161,6 +161,14 @@ def test_judge__lost_answers_of_the_open_loop__fail_however_quick_the_others() -
     ]
 
 
+def test_judge__broken_leg__fails_and_keeps_what_was_measured() -> None:
+    found = report(ladder=ladder([3000, 3000], [300, 300]), broken={"exactness": "HTTP 500"})
+    legs.judge(found, ours=True)
+    last = found.claims[-1]
+    assert (last.name, last.verdict, last.reason) == ("exactness", Verdict.FAIL, "HTTP 500")
+    assert found.claims[0].verdict is Verdict.PASS
+
+
 def test_markdown__measured_ladder__shows_ratio_and_verdict() -> None:
     found = report(ladder=ladder([3000, 3000], [300, 300]))
     legs.judge(found, ours=True)

@@ -70,7 +70,10 @@ def test_methods__decorated_function__answers_what_the_decorator_lets_through() 
     def page(request: HttpRequest) -> HttpResponse:
         return HttpResponse()
 
-    wrapped = functools.update_wrapper(lambda request: page(request), require_POST(page))
+    def wrapped(request: HttpRequest) -> HttpResponse:
+        return page(request)
+
+    functools.update_wrapper(wrapped, require_POST(page))
     wrapped.model_admin = SimpleNamespace()  # type: ignore[attr-defined]
     assert methods(wrapped, "app_thing_verify") == ["POST"]
     assert methods(require_http_methods(["GET", "PUT"])(page), "") == ["GET", "PUT"]

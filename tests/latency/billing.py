@@ -111,6 +111,10 @@ _STATIC = "customers/{customer}/entitlements/seats/value"
 _METERED = "customers/{customer}/entitlements/api_requests/value"
 
 CASES: dict[str, Case] = {
+    "GET /api/v1/usage/current": Case(
+        always(lambda world: json_call("GET", f"{V1}/usage/current", world.tenant.key)),
+        "usage.routes",
+    ),
     "GET /api/v1/plans": read("/plans"),
     "GET /api/v1/admin/tenants/<str:tenant>/plan": by_operator("/admin/tenants/{tenant}/plan"),
     "PUT /api/v1/admin/tenants/<str:tenant>/plan": Case(each(assign_plan)),
