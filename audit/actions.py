@@ -25,4 +25,31 @@ EPOCH_OPENED: Final = Action(
     "{target} continues a log that lost published entries",
     help="After a restore the log could not go on; entry 0 holds the last checkpoint.",
 )
-ALL: Final = (ACCESS_DENIED, DATA_READ, EVENTS_VIEWED, EPOCH_OPENED)
+PII_ERASED: Final = Action(
+    "audit.pii.erased",
+    Severity.NOTICE,
+    "{actor} erased {target} from the audit log",
+    help="A person's values were erased; entries and proofs stay.",
+)
+KEY_ROTATED: Final = Action(
+    "audit.key.rotated", Severity.WARNING, "{actor} rotated {target}", help="New signing keys."
+)
+SCHEMA_DECLARED: Final = Action(
+    "audit.schema.declared",
+    Severity.NOTICE,
+    "{actor} declared {target}",
+    help="A tenant declared an action of its own applications, or a new version of one.",
+)
+EXPORTED: Final = Action(
+    "audit.log.exported", Severity.NOTICE, "{actor} exported the audit log", help="A log left."
+)
+ALL: Final = (
+    ACCESS_DENIED,
+    DATA_READ,
+    EVENTS_VIEWED,
+    EPOCH_OPENED,
+    PII_ERASED,
+    KEY_ROTATED,
+    SCHEMA_DECLARED,
+    EXPORTED,
+)

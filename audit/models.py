@@ -96,6 +96,25 @@ class Event(Sealed):
         return f"{self.action} {self.id}"
 
 
+class Declaration(Sealed):
+    """One version of an action of a tenant's own applications: what its metadata may hold."""
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    action = models.TextField()
+    version = models.PositiveIntegerField()
+    template = models.TextField()
+    schema = models.JSONField()
+    created_at = models.DateTimeField()
+
+    class Meta(Sealed.Meta):
+        managed = False
+        db_table = "audit_schema"
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.action} v{self.version}"
+
+
 class Head(Sealed):
     """The present size and root of one log; `frontier` is all the sealer needs to go on."""
 

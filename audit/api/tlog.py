@@ -17,7 +17,7 @@ from audit.queries import logs, proofs
 from audit.sealing.tiles import DatabaseTiles
 from audit.tree.proofs import Tile
 from kernel.authz import PUBLIC, Access, Scope
-from kernel.errors import Gone, NotFound
+from kernel.errors import Gone, NotFound, Unavailable
 from kernel.http.endpoint import Endpoint
 from kernel.tenancy import tenant_context
 
@@ -135,4 +135,7 @@ def _width(head: Head, wanted: TilePath) -> int:
 
 def _hashes(head: Head, wanted: TilePath) -> bytes:
     tile = Tile(wanted.level or 0, wanted.index, wanted.width)
-    return b"".join(DatabaseTiles(head.log_id).read([tile])[tile])
+    found = DatabaseTiles(head.log_id).read([tile]).get(tile)
+    if found is None:
+        raise Unavailable("The stored log lacks hashes; see audit_verify.")
+    return b"".join(found)

@@ -2,12 +2,14 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from audit.api import events, logs, tlog
+from audit.api import erasures, events, ingest, logs, tlog
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("audit/events", events.EventList.as_view(), name="audit-events"),
+    path("audit/events", ingest.Events.as_view(), name="audit-events"),
     path("audit/events/<str:event>", events.EventDetail.as_view(), name="audit-event"),
     path("audit/events/<str:event>/proof", events.EventProof.as_view(), name="audit-event-proof"),
+    path("audit/schemas", ingest.Declarations.as_view(), name="audit-schemas"),
+    path("audit/erasures", erasures.Erasures.as_view(), name="audit-erasures"),
     path("audit/checkpoint", logs.Checkpoint.as_view(), name="audit-checkpoint"),
     path("audit/consistency", logs.Consistency.as_view(), name="audit-consistency"),
     path("audit/feed", logs.Feed.as_view(), name="audit-feed"),

@@ -17,6 +17,8 @@ _WRITE = {
     "audit_event": f"SELECT, INSERT ({_EVENT_COLUMNS})",
     "audit_pii": "SELECT, INSERT",
     "audit_blob": "SELECT, INSERT",
+    "audit_schema": "SELECT, INSERT",
+    "audit_ingest": "SELECT, INSERT",
 }
 _READ = (
     "audit_head",
@@ -103,6 +105,20 @@ _MODELS = [
         verbose_name_plural="audit entries",
     ),
     _reads(
+        "Declaration",
+        "audit_schema",
+        [
+            _TENANT,
+            ("id", models.UUIDField(editable=False, primary_key=True, serialize=False)),
+            *_texts("action"),
+            ("version", models.PositiveIntegerField()),
+            *_texts("template"),
+            ("schema", models.JSONField()),
+            ("created_at", models.DateTimeField()),
+        ],
+        ordering=["-id"],
+    ),
+    _reads(
         "Head",
         "audit_head",
         [
@@ -139,6 +155,7 @@ class Migration(migrations.Migration):
     dependencies = [("kernel", "0001_gate")]
     operations = [
         migrations.RunSQL((_SQL / "schema.sql").read_text(), migrations.RunSQL.noop),
+        migrations.RunSQL((_SQL / "ingest.sql").read_text(), migrations.RunSQL.noop),
         *(
             ProtectTenantTable(table, privileges, staff_privileges=privileges)
             for table, privileges in _TENANT_TABLES.items()

@@ -84,3 +84,27 @@ SELECT audit_ensure_partitions(3);
 REVOKE ALL ON FUNCTION audit_adopt_partition(regclass) FROM PUBLIC;
 REVOKE ALL ON FUNCTION audit_ensure_partitions(integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION audit_ensure_partitions(integer) TO innkeeper_sealer;
+
+-- Erasure: the openings of one person in one tenant's log, and the search rows that hold their words. Leaves,
+-- hashes and proofs stay. The app may erase for the tenant it works for and no other.
+CREATE FUNCTION audit_erase_subject(tenant uuid, subject text) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+  erased bigint;
+BEGIN
+  IF session_user = 'innkeeper_app'
+     AND tenant IS DISTINCT FROM NULLIF(current_setting('app.tenant', true), '')::uuid THEN
+    RAISE EXCEPTION 'erasure for another tenant is refused' USING ERRCODE = 'insufficient_privilege';
+  END IF;
+  WITH gone AS (
+    DELETE FROM audit_pii p WHERE p.tenant_id = tenant AND p.subject_id = subject
+    RETURNING p.event_id, (SELECT count(*) FROM jsonb_object_keys(p.doc)) AS openings
+  ), words AS (
+    DELETE FROM audit_search s USING gone WHERE s.event_id = gone.event_id
+  )
+  SELECT coalesce(sum(openings), 0) INTO erased FROM gone;
+  RETURN erased;
+END
+$$;
+REVOKE ALL ON FUNCTION audit_erase_subject(uuid, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION audit_erase_subject(uuid, text) TO innkeeper_app, innkeeper_staff;

@@ -6,7 +6,6 @@ size for which a checkpoint, a heads-log entry or an anchored note exists.
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final
-from uuid import UUID
 
 from audit.c2sp.checkpoint import parse_checkpoint
 from audit.c2sp.errors import FormatError
@@ -72,11 +71,11 @@ class LogVerifier:
         for level, index in nodes:
             self.report.add(Verdict.INVALID, f"tile root {level}/{index} has no tile below it")
 
-    def _openings(self, rows: Sequence[tuple[Any, ...]]) -> dict[UUID, entry.Openings]:
+    def _openings(self, rows: Sequence[tuple[Any, ...]]) -> dict[str, entry.Openings]:
         return entry.opening_map(storage.openings([row[2] for row in rows]))
 
     def _check_row(
-        self, row: tuple[Any, ...], openings: dict[UUID, entry.Openings], *, of_heads: bool
+        self, row: tuple[Any, ...], openings: dict[str, entry.Openings], *, of_heads: bool
     ) -> bytes:
         """Check one place; return the hash that stands in the tree for it.
 

@@ -31,8 +31,8 @@ def verify_entry(event_id: UUID, tenant_id: UUID) -> LogReport:
         (head,) = [head for head in storage.heads(tenant_id) if head.log_id == log_id]
         report = LogReport(log_id, head.origin, tenant_id, head.size)
         row = next(storage.leaves(log_id, index, batch=1))[0]
-        openings = entry.opening_map(storage.openings([event_id]))
-        entry.check(report, index, row[1:], openings.get(event_id, {}))
+        openings = entry.opening_map(storage.openings([str(event_id)]))
+        entry.check(report, index, row[1:], openings.get(str(event_id), {}))
         report.checked = 1
         _check_place(report, index, row[1], head)
     return report

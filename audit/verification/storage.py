@@ -10,9 +10,10 @@ from kernel import db
 BATCH: Final = 5_000
 
 _LEAVES: Final = """
-SELECT l.leaf_index, l.leaf_hash, l.event_id, e.leaf, e.leaf_hash, e.tenant_id::text, e.stream,
-       (extract(epoch FROM e.occurred_at) * 1000000)::bigint, e.action, e.actor_type, e.actor_id,
-       e.on_behalf_of, e.target_type, e.target_id, e.outcome, e.request_id,
+SELECT l.leaf_index, l.leaf_hash, l.event_id::text, e.leaf, e.leaf_hash, e.tenant_id::text,
+       e.stream, to_char(e.occurred_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+       e.action, e.actor_type, e.actor_id, e.on_behalf_of, e.target_type, e.target_id, e.outcome,
+       e.request_id,
        (SELECT encode(sha256(b.body), 'hex') FROM audit_blob b WHERE b.event_id = l.event_id)
 FROM audit_leaf l
 LEFT JOIN audit_event e ON e.id = l.event_id AND e.recorded_at = l.recorded_at
@@ -25,7 +26,10 @@ FROM audit_leaf l LEFT JOIN audit_heads_entry e ON e.id = l.event_id
 WHERE l.log_id = %s AND l.leaf_index >= %s
 ORDER BY l.leaf_index LIMIT %s
 """
-_OPENINGS: Final = "SELECT event_id, doc::text FROM audit_pii WHERE event_id = ANY (%s::uuid[])"
+_OPENINGS: Final = """
+SELECT event_id::text, doc::text FROM audit_pii
+WHERE event_id = ANY (string_to_array(%s, ',')::uuid[])
+"""
 _UNSEALED: Final = """
 SELECT e.id FROM audit_event e
 WHERE e.tenant_id = %s AND e.stream = %s AND e.recorded_at < now() - make_interval(secs => %s)
@@ -97,10 +101,10 @@ def leaves(
         start = rows[-1][0] + 1
 
 
-def openings(events: list[UUID]) -> list[tuple[UUID, str]]:
+def openings(events: list[str]) -> list[tuple[str, str]]:
     """Return the stored openings of entries, as JSON text."""
     with db.cursor() as cursor:
-        cursor.execute(_OPENINGS, [events])
+        cursor.execute(_OPENINGS, [",".join(events)])
         return list(cursor.fetchall())
 
 
