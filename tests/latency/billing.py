@@ -107,6 +107,33 @@ def read_subject(world: World) -> Call:
     return json_call("GET", f"{V1}/subjects/subject-1", world.tenant.key)
 
 
+def quota(world: World, verb: str, body: dict[str, object]) -> Call:
+    """A guarded use of the shipped quota, unlimited on the tenant's plan."""
+    path = f"{V1}/customers/{world.tenant.slug}/entitlements/processed_units/{verb}"
+    return json_call("POST", path, world.tenant.key, body)
+
+
+def consume(world: World, number: int) -> Call:
+    """Use some units."""
+    return quota(world, "consume", {"quantity": 1 + number % 3})
+
+
+def reserve(world: World, number: int) -> Call:
+    """Hold some units for a minute."""
+    return quota(world, "reserve", {"quantity": 1 + number % 3})
+
+
+def end(verb: str) -> Case:
+    """End a hold taken just before."""
+
+    def make(world: World, number: int) -> Call:
+        held = world.send(reserve(world, number)).json()
+        return quota(world, verb, {"reservation": held["id"]})
+
+    return Case(each(make), status=200 if verb == "commit" else 204)
+
+
+_QUOTA = "POST /api/v1/customers/<str:customer>/entitlements/<str:feature>"
 _STATIC = "customers/{customer}/entitlements/seats/value"
 _METERED = "customers/{customer}/entitlements/api_requests/value"
 
@@ -129,6 +156,10 @@ CASES: dict[str, Case] = {
     "GET /api/v2/customers/<str:customer>/entitlements/<str:feature>/value": customer(
         f"v2/{_METERED}"
     ),
+    f"{_QUOTA}/consume": Case(each(consume)),
+    f"{_QUOTA}/reserve": Case(each(reserve), status=201),
+    f"{_QUOTA}/commit": end("commit"),
+    f"{_QUOTA}/release": end("release"),
     "GET /api/v1/subjects": read("/subjects"),
     "POST /api/v1/subjects": Case(each(describe_subject)),
     "GET /api/v1/subjects/<path:subject>": Case(always(read_subject)),

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from billing.catalog.models.periods import Period
 from billing.entitlements.models.effective import Snapshot
 from billing.entitlements.models.projection import (
     changes_after,
@@ -21,59 +20,69 @@ from billing.entitlements.queries.values import used_between
 from billing.subscriptions.events import SubscriptionChanged
 from billing.usage.models import OPERATOR, Meter
 from kernel import db
-from kernel.gate import projection, quota
-from kernel.gate.quota import Standing, Window
+from kernel.gate import quota
+from kernel.gate.quota import Window
 
 _SKEW: Final = timedelta(minutes=5)
 """How far ahead of the clock an event's time may lie and count (metering-and-billing.md 3)."""
 
 
-def project(tenant_id: UUID) -> None:
+def project(tenant_id: UUID, *, unused: bool = False) -> None:
     """Write limits, features, quota windows and planned changes; raises the entitlement version.
 
     Call it in the transaction of whatever changed the tenant's entitlements, and to open quota
-    windows further ahead. A quota that opens over time already used starts at what the meter says.
+    windows further ahead. A quota that opens over time already used starts at what the meter says;
+    ``unused`` says of a new tenant that there is no such time.
     """
     now = timezone.now()
     with db.atomic():
         snapshot = load(tenant_id)
         grants = grants_at(snapshot, now)
-        projection.put_limits(
-            tenant_id, daily=grants.daily, burst=grants.burst, features=grants.features
+        windows = list(_windows(snapshot, now))
+        opened = quota.put_grants(
+            tenant_id,
+            daily=grants.daily,
+            burst=grants.burst,
+            features=grants.features,
+            windows=windows,
+            changes=changes_after(snapshot, now),
         )
-        quota.put_windows(tenant_id, _windows(snapshot, now))
-        quota.put_changes(tenant_id, changes_after(snapshot, now))
+        if not unused:
+            _start(tenant_id, windows, set(opened), now)
 
 
 def on_subscription_changed(event: SubscriptionChanged) -> None:
     """Tell the gate what another plan grants, in the transaction that assigned it."""
-    project(event.tenant_id)
+    if event.tenant_id is not None:
+        project(event.tenant_id, unused=event.previous is None)
 
 
 def _windows(snapshot: Snapshot, now: datetime) -> Iterator[Window]:
-    standing = quota.standings(snapshot.tenant_id, now)
     for effective in snapshot.all(now):
-        if not effective.feature.has_quota:
-            continue
-        feature, limit = effective.feature, hard_limit(effective)
-        for period in periods_ahead(snapshot, effective, now):
-            used = Decimal(0)
-            if period.start <= now + _SKEW and not _open(standing.get(feature.key), period):
-                used = _used_already(snapshot.tenant_id, feature.meter, period)
-            yield Window(feature.key, feature.meter, period.start, period.end, limit, used)
+        if effective.feature.has_quota:
+            feature, limit = effective.feature, hard_limit(effective)
+            for period in periods_ahead(snapshot, effective, now):
+                yield Window(feature.key, feature.meter, period.start, period.end, limit)
 
 
-def _open(standing: Standing | None, period: Period) -> bool:
-    return standing is not None and (standing.start, standing.end) == (period.start, period.end)
+def _start(
+    tenant_id: UUID, windows: list[Window], opened: set[tuple[str, datetime]], now: datetime
+) -> None:
+    """Let windows that were opened over time already used start at what was used."""
+    for window in windows:
+        if (window.feature, window.start) in opened and window.start <= now + _SKEW:
+            used = _used_already(tenant_id, window)
+            if used:
+                quota.start_window(tenant_id, window.feature, window.start, used)
 
 
-def _used_already(tenant_id: UUID, slug: str, period: Period) -> Decimal:
-    """Sum up what was used in a period before its quota opens.
+def _used_already(tenant_id: UUID, window: Window) -> Decimal:
+    """Sum up what was used in a window that this transaction has opened and nobody sees yet.
 
-    Ingest of these days waits until the quota is there: it takes the same locks shared, in the
-    same order.
+    Whoever ingested without seeing it has committed when the locks are there: ingest takes them
+    shared, in the same order. Whoever comes later waits, and sees it.
     """
-    meter = Meter.visible().filter(scope=OPERATOR, slug=slug).first()
+    meter = Meter.visible().filter(scope=OPERATOR, slug=window.meter).first()
     if meter is None:
         return Decimal(0)
     with db.cursor() as cursor:
@@ -82,6 +91,6 @@ def _used_already(tenant_id: UUID, slug: str, period: Period) -> Decimal:
             "  SELECT DISTINCT billing_usage_lock(%s, %s, day) AS key"
             "  FROM generate_series(date_trunc('day', %s::timestamptz, 'UTC'), %s, '1 day') AS day"
             "  ORDER BY key) AS keys",
-            [tenant_id, meter.event_type, period.start, timezone.now() + 2 * _SKEW],
+            [tenant_id, meter.event_type, window.start, timezone.now() + 2 * _SKEW],
         )
-    return used_between(tenant_id, slug, period.start, period.end)
+    return used_between(tenant_id, window.meter, window.start, window.end)

@@ -4,7 +4,7 @@ Each function runs on the current alias (:mod:`kernel.db`) in the caller's trans
 app role PostgreSQL refuses any tenant but the connection's.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -32,17 +32,13 @@ _REQUESTS: Final = Statement(
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A period [start, end) of a metered feature. ``hard_limit`` None is never refused.
-
-    ``used`` is what the period starts at if it is opened now.
-    """
+    """A period [start, end) of a metered feature. ``hard_limit`` None is never refused."""
 
     feature: str
     meter: str
     start: datetime
     end: datetime
     hard_limit: Decimal | None
-    used: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,36 +71,49 @@ class Standing:
         return max(self.hard_limit - self.used - self.reserved, Decimal(0))
 
 
-def put_windows(tenant_id: UUID, windows: Iterable[Window]) -> None:
-    """Open quota windows, or change the limits of open ones."""
-    rows = [
-        {
-            "feature": window.feature,
-            "meter": window.meter,
-            "from": window.start,
-            "to": window.end,
-            "hard_limit": _text(window.hard_limit),
-            "used": _text(window.used),
-        }
-        for window in windows
-    ]
-    _call("SELECT gate.put_quotas(%s, %s::jsonb)", tenant_id, _json(rows))
+def put_grants(
+    tenant_id: UUID,
+    *,
+    daily: int | None,
+    burst: Burst | None,
+    features: Sequence[str],
+    windows: Iterable[Window],
+    changes: Iterable[Change],
+) -> list[tuple[str, datetime]]:
+    """Tell the gate everything that a tenant is entitled to, now and later; raises its version.
+
+    Args:
+        tenant_id: whose.
+        daily: requests a UTC day; None is unlimited.
+        burst: None is unlimited.
+        features: keys of all granted features.
+        windows: quota windows to open, or to give other limits.
+        changes: what becomes of it later, replacing what was planned before.
+
+    Returns:
+        Feature and start of the windows that were opened; see :func:`start_window`.
+    """
+    with db.cursor() as cursor:
+        cursor.execute(
+            "SELECT feature_key, window_start"
+            " FROM gate.put_grants(%s, %s, %s, %s, %s::text[], %s::jsonb, %s::jsonb)",
+            [
+                tenant_id,
+                daily,
+                burst.interval_us if burst else None,
+                burst.depth if burst else None,
+                list(features),
+                _json([_window(window) for window in windows]),
+                _json([_change(change) for change in changes]),
+            ],
+        )
+        return list(cursor.fetchall())
 
 
-def put_changes(tenant_id: UUID, changes: Iterable[Change]) -> None:
-    """Plan what becomes of the tenant's grants later; replaces what was planned before."""
-    rows = [
-        {
-            "at": change.at,
-            "daily": change.daily,
-            "interval": change.burst.interval_us if change.burst else None,
-            "depth": change.burst.depth if change.burst else None,
-            "features": change.features,
-            "limits": {key: _text(limit) for key, limit in change.hard_limits.items()},
-        }
-        for change in changes
-    ]
-    _call("SELECT gate.put_pending(%s, %s::jsonb)", tenant_id, _json(rows))
+def start_window(tenant_id: UUID, feature: str, start: datetime, used: Decimal) -> None:
+    """Let a window that this transaction has opened start at what was used in it before."""
+    with db.cursor() as cursor:
+        cursor.execute("SELECT gate.start_quota(%s, %s, %s, %s)", [tenant_id, feature, start, used])
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +169,8 @@ def hold(
     """Hold what :func:`check` has found to fit, in the same transaction; give the expiry."""
     with db.cursor() as cursor:
         cursor.execute(
-            "SELECT expires_at FROM gate.put_hold(%s, %s, %s, %s, %s, %s, %s)",
-            [tenant_id, hold_id, feature, meter, at, quantity, ttl],
+            "SELECT expires_at FROM gate.put_hold(%s, %s, %s, %s, %s, %s, make_interval(secs => %s))",
+            [tenant_id, hold_id, feature, meter, at, quantity, ttl.total_seconds()],
         )
         expires_at: datetime = cursor.fetchone()[0]
     return expires_at
@@ -233,14 +242,30 @@ def _bytes(value: object) -> bytes | None:
     return None if value is None else str(value).encode()
 
 
+def _window(window: Window) -> dict[str, Any]:
+    return {
+        "feature": window.feature,
+        "meter": window.meter,
+        "from": window.start,
+        "to": window.end,
+        "hard_limit": _text(window.hard_limit),
+    }
+
+
+def _change(change: Change) -> dict[str, Any]:
+    return {
+        "at": change.at,
+        "daily": change.daily,
+        "interval": change.burst.interval_us if change.burst else None,
+        "depth": change.burst.depth if change.burst else None,
+        "features": change.features,
+        "limits": {key: _text(limit) for key, limit in change.hard_limits.items()},
+    }
+
+
 def _text(amount: Decimal | None) -> str | None:
     return None if amount is None else f"{amount:f}"
 
 
 def _json(rows: list[dict[str, Any]]) -> str:
     return orjson.dumps(rows).decode()
-
-
-def _call(sql: str, *values: Any) -> None:
-    with db.cursor() as cursor:
-        cursor.execute(sql, values)

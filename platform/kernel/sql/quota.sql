@@ -63,10 +63,8 @@ CREATE TABLE gate.pending (
 -- Plan what becomes of a tenant's grants. `p_changes` is a list of {at, daily, interval, depth,
 -- features, limits: {feature: number or null}}, each the whole state from its instant on.
 CREATE FUNCTION gate.put_pending(p_tenant uuid, p_changes jsonb) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 BEGIN
-  PERFORM gate.assert_tenant(p_tenant);
-  PERFORM FROM gate.tenant t WHERE t.tenant_id = p_tenant FOR NO KEY UPDATE;
   DELETE FROM gate.pending p WHERE p.tenant_id = p_tenant;
   INSERT INTO gate.pending
     SELECT p_tenant, c.at, c.daily, c.interval, c.depth, c.features, c.limits
@@ -104,19 +102,18 @@ BEGIN
   RETURN t;
 END $$;
 
--- Open quota windows, or change their limits. A window that opens starts at `used`. A window of
--- another length than before is opened anew: what starts inside it goes, what reaches into it ends
--- where it starts. `p_windows` is a list of {feature, meter, start, end, limit, used}.
-CREATE FUNCTION gate.put_quotas(p_tenant uuid, p_windows jsonb) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+-- Open quota windows, or change their limits; give those that were opened. A window of another
+-- length than before is opened anew: what starts inside it goes, what reaches into it ends where it
+-- starts. `p_windows` is a list of {feature, meter, from, to, hard_limit}.
+CREATE FUNCTION gate.put_quotas(p_tenant uuid, p_windows jsonb)
+RETURNS TABLE (feature_key text, window_start timestamptz)
+LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 DECLARE
   w record;
 BEGIN
-  PERFORM gate.assert_tenant(p_tenant);
-  PERFORM FROM gate.tenant t WHERE t.tenant_id = p_tenant FOR NO KEY UPDATE;
   FOR w IN SELECT * FROM jsonb_to_recordset(p_windows)
              AS w (feature text, meter text, "from" timestamptz, "to" timestamptz,
-                   hard_limit numeric, used numeric)
+                   hard_limit numeric)
             ORDER BY feature, "from"
   LOOP
     UPDATE gate.quota q SET hard_limit = w.hard_limit, meter = w.meter
@@ -133,11 +130,34 @@ BEGIN
       (tenant_id, feature_key, window_start, window_end, meter, hard_limit, reserved)
     VALUES (p_tenant, w.feature, w."from", w."to", w.meter, w.hard_limit,
             gate.held(p_tenant, w.meter, w."from", w."to", '-infinity'));
-    IF w.used > 0 THEN
-      INSERT INTO gate.quota_use (tenant_id, feature_key, window_start, slot, used)
-      VALUES (p_tenant, w.feature, w."from", 0, w.used);
-    END IF;
+    feature_key := w.feature;
+    window_start := w."from";
+    RETURN NEXT;
   END LOOP;
+END $$;
+
+-- Tell the gate everything that a tenant is entitled to, now and later, in one call; give the quota
+-- windows that were opened. Parameters as those of put_limits, put_quotas and put_pending.
+CREATE FUNCTION gate.put_grants(
+  p_tenant uuid, p_daily bigint, p_interval bigint, p_depth bigint, p_features text[],
+  p_windows jsonb, p_changes jsonb
+) RETURNS TABLE (feature_key text, window_start timestamptz)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+BEGIN
+  PERFORM gate.put_limits(p_tenant, p_daily, p_interval, p_depth, p_features);
+  PERFORM gate.put_pending(p_tenant, p_changes);
+  RETURN QUERY SELECT * FROM gate.put_quotas(p_tenant, p_windows);
+END $$;
+
+-- Let a window that this transaction has opened start at what was used in it before.
+CREATE FUNCTION gate.start_quota(
+  p_tenant uuid, p_feature text, p_start timestamptz, p_used numeric
+) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+BEGIN
+  PERFORM gate.assert_tenant(p_tenant);
+  INSERT INTO gate.quota_use AS u (tenant_id, feature_key, window_start, slot, used)
+  VALUES (p_tenant, p_feature, p_start, 0, p_used)
+  ON CONFLICT (tenant_id, feature_key, window_start, slot) DO UPDATE SET used = EXCLUDED.used;
 END $$;
 
 -- Count use of meters at instants, in whatever windows they fall; never refused.
@@ -302,6 +322,6 @@ END $$;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA gate FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
-  gate.put_pending, gate.put_quotas, gate.add_usage, gate.check_quota, gate.put_hold,
+  gate.put_grants, gate.start_quota, gate.add_usage, gate.check_quota, gate.put_hold,
   gate.end_hold, gate.quota_standing, gate.requests_today
 TO innkeeper_app, innkeeper_staff;
