@@ -6,6 +6,7 @@ Everything commits for real: each test makes a tenant of its own and tolerates t
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -92,6 +93,12 @@ def operator_key(*permissions: str, **fields: Any) -> str:
         return platform_keys.create(NewKey(**facts)).text
 
 
+@cache
+def client() -> Client:
+    """Give the one client of the process: it loads the middleware once. The API sets no cookies."""
+    return Client(raise_request_exception=True)
+
+
 @dataclass(frozen=True)
 class Answer:
     """A response, decoded."""
@@ -113,7 +120,7 @@ def call(
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
     if key is not None:
         sent["Authorization"] = f"Bearer {key}"
-    response: HttpResponse = Client(raise_request_exception=True).generic(
+    response: HttpResponse = client().generic(
         method,
         path if path.startswith("/") else f"/api/v1/{path}",
         data=b"" if body is None else orjson.dumps(body),
