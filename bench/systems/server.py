@@ -91,22 +91,23 @@ def wait_until_up(
         StartError: the process ended, or the time is over.
     """
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            break
-        if _status(port, path) < 500:
+    said = "nothing"
+    while time.monotonic() < deadline and process.poll() is None:
+        status, said = _ask(port, path)
+        if status < 500:
             return
         time.sleep(0.1)
     words = log.read_text(errors="replace")[-3000:]
-    raise StartError(f"Port {port} does not answer GET {path}.\n{words}")
+    raise StartError(f"GET {path} on port {port} says {said}. The log ends with\n{words}")
 
 
-def _status(port: int, path: str) -> int:
+def _ask(port: int, path: str) -> tuple[int, str]:
     connection = http.client.HTTPConnection(HOST, port, timeout=2)
     try:
         connection.request("GET", path)
-        return connection.getresponse().status
-    except (OSError, http.client.HTTPException):
-        return 599
+        answer = connection.getresponse()
+        return answer.status, f"{answer.status} {answer.read(500).decode(errors='replace')}"
+    except (OSError, http.client.HTTPException) as error:
+        return 599, str(error)
     finally:
         connection.close()
