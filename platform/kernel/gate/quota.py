@@ -169,7 +169,8 @@ def hold(
     """Hold what :func:`check` has found to fit, in the same transaction; give the expiry."""
     with db.cursor() as cursor:
         cursor.execute(
-            "SELECT expires_at FROM gate.put_hold(%s, %s, %s, %s, %s, %s, make_interval(secs => %s))",
+            "SELECT expires_at FROM gate.put_hold(%s, %s, %s, %s, %s, %s,"
+            " make_interval(secs => %s))",
             [tenant_id, hold_id, feature, meter, at, quantity, ttl.total_seconds()],
         )
         expires_at: datetime = cursor.fetchone()[0]
