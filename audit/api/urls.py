@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from audit.api import erasures, events, ingest, logs, tlog
+from audit.api import erasures, events, exports, ingest, logs, tlog
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("audit/events", ingest.Events.as_view(), name="audit-events"),
@@ -12,6 +12,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("audit/erasures", erasures.Erasures.as_view(), name="audit-erasures"),
     path("audit/checkpoint", logs.Checkpoint.as_view(), name="audit-checkpoint"),
     path("audit/consistency", logs.Consistency.as_view(), name="audit-consistency"),
+    path("audit/export", exports.Export.as_view(), name="audit-export"),
     path("audit/feed", logs.Feed.as_view(), name="audit-feed"),
     path(
         "audit/tlog/<str:log>/checkpoint",
