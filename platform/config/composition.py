@@ -4,14 +4,17 @@ The only place that knows all apps. ``ConfigConfig.ready`` imports it once they 
 """
 
 from accounts.services.owners import MembershipOwners
+from audit.jobs import run_sealer
 from audit.services import requests as audit_requests
 from billing.entitlements.services import on_subscription_changed
 from billing.ports import SubscribedPlans
 from billing.subscriptions.events import SubscriptionChanged
+from billing.usage.jobs import run_recounts, run_spool_drain
 from billing.usage.services.recording import MeteredUse
 from billing.usage.spool import note_request
 from kernel import events, metrics, ports
 from kernel.http.hooks import hooks
+from kernel.jobs import services
 
 
 def compose() -> None:
@@ -24,3 +27,6 @@ def compose() -> None:
     events.react(SubscriptionChanged.name, on_subscription_changed)
     hooks.finished.append(metrics.observe)
     hooks.finished.append(note_request)
+    services.register("audit-sealer", run_sealer)
+    services.register("usage-spool", run_spool_drain)
+    services.register("usage-recounts", run_recounts)

@@ -1,0 +1,59 @@
+"""``manage.py worker``: run the background services until told to stop."""
+
+import signal
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from kernel import events, idempotency
+from kernel.db import use_alias
+from kernel.events import relay
+from kernel.jobs import engine
+from kernel.jobs.queue import JobRequested
+from kernel.jobs.services import every, services
+from kernel.jobs.supervisor import Supervisor
+
+HOUR_S = 3600.0
+
+
+class Command(BaseCommand):
+    """Runs outbox relay, job queue, reaper, purges and what the apps registered."""
+
+    help = "Run the background services: outbox, jobs, sealing, usage. Ctrl-C or SIGTERM stops."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare ``--only``."""
+        parser.add_argument("--only", nargs="+", metavar="SERVICE", help="run these services only")
+        parser.add_argument("--list", action="store_true", help="list the services and exit")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run until SIGTERM or SIGINT; exit 1 if a service did not end in time."""
+        self._register()
+        known = {service.name: service for service in services.all()}
+        if options["list"]:
+            self.stdout.write("\n".join(known))
+            return
+        wanted = options["only"] or list(known)
+        if unknown := [name for name in wanted if name not in known]:
+            raise CommandError(f"unknown: {', '.join(unknown)}; known: {', '.join(known)}")
+        supervisor = Supervisor([known[name] for name in wanted])
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: supervisor.stop())
+        if not supervisor.run():
+            raise CommandError("some services did not end in time")
+
+    def _register(self) -> None:
+        events.subscribe(JobRequested.name, "queue", engine.move)
+        engine.schedule()
+        services.register("outbox", relay.Relay().run)
+        services.register("jobs", engine.run_worker)
+        services.register("reaper", engine.run_reaper)
+        services.register("purge", every(HOUR_S, purge))
+
+
+def purge() -> None:
+    """Delete what is kept for a while only: delivered events, idempotency records."""
+    with use_alias("staff"):
+        relay.purge()
+        idempotency.purge()
