@@ -7,12 +7,13 @@ import structlog
 from django.db import DatabaseError
 from django.db.utils import InterfaceError
 
-from billing.usage.services import draining, recounting
+from billing.usage.services import draining, partitions, recounting
 from billing.usage.spool import directory_of_spool
 
 EVERY_S: Final = 1.0
 """How long a request's detail may wait in the spool."""
 AFTER_FAILURE_S: Final = 5.0
+DAILY_S: Final = 86_400.0
 _log = structlog.get_logger("innkeeper.usage")
 
 
@@ -40,5 +41,19 @@ def run_recounts(stop: threading.Event) -> None:
             recounting.recount_all()
         except (DatabaseError, InterfaceError) as error:
             _log.warning("recount.failed", error=str(error).strip())
+            wait = AFTER_FAILURE_S
+        stop.wait(wait)
+
+
+def run_partitions(stop: threading.Event) -> None:
+    """Keep the months of the ledger ready until ``stop`` is set; looks once a day."""
+    while not stop.is_set():
+        wait = DAILY_S
+        try:
+            made = partitions.make_months()
+            if made:
+                _log.info("partitions.made", names=made)
+        except (DatabaseError, InterfaceError) as error:
+            _log.warning("partitions.failed", error=str(error).strip())
             wait = AFTER_FAILURE_S
         stop.wait(wait)
