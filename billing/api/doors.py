@@ -12,7 +12,6 @@ from uuid import UUID
 from billing.entitlements.models.effective import Snapshot
 from billing.entitlements.queries.snapshots import snapshot_of
 from billing.usage.queries.customers import TENANT_PREFIX, public_id
-from kernel import tenancy
 from kernel.errors import NotFound, PreconditionFailed
 from kernel.gate.keys import PLATFORM
 from kernel.gate.wire import HotConnection, Statement, hot_staff
@@ -66,8 +65,7 @@ def admit(endpoint: type[HotEndpoint], request: HotRequest, id_or_key: str) -> V
     tenant_id = principal.tenant_id
     if tenant_id is None or (by_operator and tenant_id != named):
         raise NotFound(_MISSING, code="customer_not_found")
-    with tenancy.tenant_context(tenant_id):
-        snapshot = snapshot_of(principal, tenant_id)
+    snapshot = snapshot_of(principal, tenant_id)
     if not by_operator and id_or_key not in (snapshot.slug, public_id(tenant_id)):
         raise NotFound(_MISSING, code="customer_not_found")
     return Visit(tenant_id, snapshot, connection)

@@ -17,6 +17,7 @@ from billing.catalog.queries import FeatureFact, content_of, feature_facts
 from billing.entitlements.models import Mode, Override
 from billing.entitlements.models.effective import OverrideFact, Snapshot
 from billing.subscriptions.queries import current_version_id, version_id_at
+from kernel import tenancy
 from kernel.authz import Principal
 from tenants.queries import by_id
 
@@ -70,7 +71,9 @@ def snapshot_of(principal: Principal, tenant_id: UUID) -> Snapshot:
     version = (principal.versions["config"], principal.versions["entitlement"])
     found = cache.get(tenant_id, version)
     if found is None:
-        found = load(tenant_id)
+        # Entering the tenant costs round trips, so only a load does.
+        with tenancy.tenant_context(tenant_id):
+            found = load(tenant_id)
         cache.put(tenant_id, version, found)
     return found
 
