@@ -98,7 +98,7 @@ class HeadsTile(Endpoint):
             if wanted.level is not None:
                 return Response(_hashes(head, wanted), headers={"Cache-Control": _SHARED})
         start = wanted.index * FULL
-        bundle = encode_entries(logs.heads_entries(start, start + width))
+        bundle = encode_entries(logs.heads_entries(head.log_id, start, start + width))
         return Response(bundle, headers={"Cache-Control": _SHARED})
 
 

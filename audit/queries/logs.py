@@ -78,12 +78,12 @@ def entries(log_id: UUID, start: int, stop: int) -> list[tuple[int, UUID, bytes]
         return [(row[0], row[1], bytes(row[2])) for row in cursor.fetchall()]
 
 
-def heads_entries(start: int, stop: int) -> list[bytes]:
+def heads_entries(heads_log: UUID, start: int, stop: int) -> list[bytes]:
     """Return the hashed bytes of the heads log's places [start, stop): they are public."""
     with db.use_alias("staff"), db.cursor() as cursor:
         cursor.execute(
-            "SELECT leaf FROM audit_heads_entry WHERE leaf_index >= %s AND leaf_index < %s "
-            "ORDER BY leaf_index",
-            [start, stop],
+            "SELECT leaf FROM audit_heads_entry "
+            "WHERE heads_log = %s AND leaf_index >= %s AND leaf_index < %s ORDER BY leaf_index",
+            [heads_log, start, stop],
         )
         return [bytes(row[0]) for row in cursor.fetchall()]

@@ -41,24 +41,28 @@ def find_broken() -> list[Broken]:
 
 
 def open_epoch(broken: Broken) -> UUID:
-    """Begin the successor of a broken log; return its id."""
+    """Begin the successor of a broken log; return its id.
+
+    The heads log holds no entries: its break is told in the instance's own log.
+    """
     with db.use_alias("sealer"), across_tenants(), db.atomic():
         head = heads.begin(broken.tenant_id, broken.stream, broken.epoch + 1)
+        entry = _tell(head, broken)
         if broken.stream != HEADS_STREAM:
-            _first_entry(head, broken)
+            heads.extend(head, [entry])
     _log.error("epoch.opened", log=str(head.log_id), former=str(broken.log_id), why=broken.reason)
     return head.log_id
 
 
-def _first_entry(head: heads.Head, broken: Broken) -> None:
-    """Write entry 0 in a transaction of its own, then give it the first place of the new log."""
+def _tell(head: heads.Head, broken: Broken) -> heads.Placed:
+    """Write the entry about the break, in a transaction of its own."""
     with db.use_alias("staff"), across_tenants(), db.atomic():
         receipt = record(
             action=EPOCH_OPENED.name,
             target_type="audit_log",
             target_id=head.log_id.hex,
             tenant_id=broken.tenant_id,
-            stream=Stream(broken.stream),
+            stream=Stream.PLATFORM if broken.stream == HEADS_STREAM else Stream(broken.stream),
             metadata={
                 "former_log": broken.log_id.hex,
                 "cause": broken.reason,
@@ -68,8 +72,7 @@ def _first_entry(head: heads.Head, broken: Broken) -> None:
         )
     with db.cursor() as cursor:
         cursor.execute("SELECT recorded_at FROM audit_event WHERE id = %s", [receipt.event_id])
-        recorded_at = cursor.fetchone()[0]
-    heads.extend(head, [heads.Placed(receipt.event_id, recorded_at, receipt.leaf_hash)])
+        return heads.Placed(receipt.event_id, cursor.fetchone()[0], receipt.leaf_hash)
 
 
 def _examine(log_id: UUID) -> Broken | None:

@@ -24,7 +24,8 @@ INTERVAL: Final = 60.0
 _CHANGED: Final = """
 SELECT h.log_id, h.tenant_id, h.size, h.root FROM audit_head h
 WHERE h.stream <> %s AND h.size > 0
-  AND NOT EXISTS (SELECT 1 FROM audit_heads_entry e WHERE e.log_id = h.log_id AND e.size = h.size)
+  AND NOT EXISTS (SELECT 1 FROM audit_heads_entry e
+                  WHERE e.log_id = h.log_id AND e.size = h.size AND e.heads_log = %s)
 ORDER BY h.log_id
 """
 
@@ -61,7 +62,7 @@ def _append() -> tuple[UUID, int]:
     key = (PLATFORM_TENANT, HEADS_STREAM)
     head = heads.lock([key])[key]
     with db.cursor() as cursor:
-        cursor.execute(_CHANGED, [HEADS_STREAM])
+        cursor.execute(_CHANGED, [HEADS_STREAM, head.log_id])
         states = [State(row[0], row[1], row[2], bytes(row[3])) for row in cursor.fetchall()]
         if not states:
             return head.log_id, 0
@@ -71,12 +72,13 @@ def _append() -> tuple[UUID, int]:
             for index, state in enumerate(states, first)
         ]
         with cursor.copy(
-            "COPY audit_heads_entry (id, leaf_index, log_id, tenant_id, size, root, leaf) "
-            "FROM STDIN"
+            "COPY audit_heads_entry "
+            "(heads_log, id, leaf_index, log_id, tenant_id, size, root, leaf) FROM STDIN"
         ) as copy:
             for identifier, index, state, leaf in rows:
                 copy.write_row(
                     (
+                        head.log_id,
                         identifier,
                         index,
                         state.log_id,

@@ -90,16 +90,19 @@ CREATE TABLE audit_checkpoint (
 );
 
 -- The heads log: entry `leaf_index` of it fixes that log `log_id` had `size` entries under `root`.
+-- After a restore there may be several heads logs, one an epoch.
 CREATE TABLE audit_heads_entry (
   id         uuid PRIMARY KEY,
-  leaf_index bigint NOT NULL UNIQUE CHECK (leaf_index >= 0),
+  heads_log  uuid NOT NULL,
+  leaf_index bigint NOT NULL CHECK (leaf_index >= 0),
   log_id     uuid NOT NULL,
   tenant_id  uuid NOT NULL,
   size       bigint NOT NULL,
   root       bytea NOT NULL,
   leaf       bytea NOT NULL,
   at         timestamptz NOT NULL DEFAULT clock_timestamp(),
-  UNIQUE (log_id, size)
+  UNIQUE (heads_log, leaf_index),
+  UNIQUE (log_id, size, heads_log)
 );
 
 CREATE TABLE audit_anchor (
