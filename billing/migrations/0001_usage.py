@@ -145,6 +145,7 @@ class Migration(migrations.Migration):
         _run("measured.sql"),
         _run("ingest.sql"),
         _run("recount.sql"),
+        _run("attribute.sql"),
         _run("grants.sql"),
         _run("seed.sql"),
     ]

@@ -7,13 +7,14 @@ import structlog
 from django.db import DatabaseError
 from django.db.utils import InterfaceError
 
-from billing.usage.services import draining, partitions, recounting
+from billing.usage.services import attributing, draining, partitions, recounting
 from billing.usage.spool import directory_of_spool
 
 EVERY_S: Final = 1.0
 """How long a request's detail may wait in the spool."""
 AFTER_FAILURE_S: Final = 5.0
 DAILY_S: Final = 86_400.0
+ATTRIBUTION_S: Final = 30.0
 _log = structlog.get_logger("innkeeper.usage")
 
 
@@ -55,5 +56,17 @@ def run_partitions(stop: threading.Event) -> None:
                 _log.info("partitions.made", names=made)
         except (DatabaseError, InterfaceError) as error:
             _log.warning("partitions.failed", error=str(error).strip())
+            wait = AFTER_FAILURE_S
+        stop.wait(wait)
+
+
+def run_attribution(stop: threading.Event) -> None:
+    """Give events without a tenant to the one that their subject has by now, until ``stop``."""
+    while not stop.is_set():
+        wait = ATTRIBUTION_S
+        try:
+            attributing.attribute_all()
+        except (DatabaseError, InterfaceError) as error:
+            _log.warning("attribution.failed", error=str(error).strip())
             wait = AFTER_FAILURE_S
         stop.wait(wait)

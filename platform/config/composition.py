@@ -9,7 +9,7 @@ from audit.services import requests as audit_requests
 from billing.entitlements.services import on_subscription_changed
 from billing.ports import SubscribedPlans
 from billing.subscriptions.events import SubscriptionChanged
-from billing.usage.jobs import run_recounts, run_spool_drain
+from billing.usage.jobs import run_attribution, run_partitions, run_recounts, run_spool_drain
 from billing.usage.services.recording import MeteredUse
 from billing.usage.spool import note_request
 from kernel import events, metrics, ports
@@ -30,3 +30,5 @@ def compose() -> None:
     services.register("audit-sealer", run_sealer)
     services.register("usage-spool", run_spool_drain)
     services.register("usage-recounts", run_recounts)
+    services.register("usage-attribution", run_attribution)
+    services.register("usage-partitions", run_partitions)

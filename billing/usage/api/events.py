@@ -1,6 +1,5 @@
 """Events: reporting them (the hot door) and listing them."""
 
-import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
@@ -19,23 +18,13 @@ from billing.usage.queries import customers
 from billing.usage.queries.events import Listed, Search, search
 from billing.usage.services.ingest import ingest
 from kernel.authz import Access, PrincipalKind, Scope
-from kernel.gate.wire import HotConnection
+from kernel.gate.wire import hot_staff
 from kernel.http.hot import HotEndpoint, HotRequest, LeanResponse, json_response
 from kernel.http.render import dumps
 
 MOST_LISTED: Final = 100
 _HEADER: Final = "HTTP_CE_"
 _RECENT: Final = timedelta(hours=72)
-
-
-class _PerThread(threading.local):
-    """The operator's reports go through staff's role: they may concern any tenant."""
-
-    def __init__(self) -> None:
-        self.staff = HotConnection("staff")
-
-
-_threads = _PerThread()
 
 
 class Events(HotEndpoint):
@@ -60,7 +49,7 @@ class Events(HotEndpoint):
             tenant_id=principal.tenant_id,
             by_operator=by_operator,
             key_id=principal.id,
-            connection=_threads.staff if by_operator else connection,
+            connection=hot_staff() if by_operator else connection,
         )
         return LeanResponse(status=204, content_type=None)
 

@@ -1,0 +1,63 @@
+"""Giving earlier events of the operator to the tenant whose subject they turned out to concern."""
+
+from collections import defaultdict
+from datetime import date
+from typing import Final
+from uuid import UUID
+
+from billing.usage.queries.customers import TENANT_PREFIX
+from kernel import db, ids
+from kernel.tenancy import across_tenants
+
+_STRAYS: Final = "SELECT DISTINCT subject FROM billing_usage_event WHERE tenant_id IS NULL"
+_TENANTS: Final = "SELECT billing_usage_tenants(%s, %s::uuid[])"
+_PLACES: Final = """
+SELECT DISTINCT type, (time AT TIME ZONE 'UTC')::date FROM billing_usage_event
+WHERE tenant_id IS NULL AND subject = ANY (%s) ORDER BY 2, 1
+"""
+
+
+def attribute_all() -> int:
+    """Find a tenant for events that have none, now that their subject has one.
+
+    Ledger, roll-ups and quotas of one type and day change in one transaction. Returns how many
+    events found their tenant.
+    """
+    with db.use_alias("staff"), across_tenants():
+        found = 0
+        for tenant_id, subjects in _known().items():
+            for kind, day in _places(subjects):
+                with db.atomic(), db.cursor() as cursor:
+                    cursor.execute(
+                        "SELECT billing_usage_attribute(%s, %s, %s, %s)",
+                        [subjects, tenant_id, kind, day],
+                    )
+                    found += int(cursor.fetchone()[0])
+        return found
+
+
+def _known() -> dict[UUID, list[str]]:
+    """Look up the tenants of all subjects of events without one."""
+    with db.cursor() as cursor:
+        cursor.execute(_STRAYS)
+        subjects = [row[0] for row in cursor.fetchall()]
+        cursor.execute(_TENANTS, [subjects, [_tenant_id(subject) for subject in subjects]])
+        tenants = cursor.fetchone()[0] or []
+    known: dict[UUID, list[str]] = defaultdict(list)
+    for subject, tenant_id in zip(subjects, tenants, strict=True):
+        if tenant_id is not None:
+            known[tenant_id].append(subject)
+    return known
+
+
+def _places(subjects: list[str]) -> list[tuple[str, date]]:
+    with db.cursor() as cursor:
+        cursor.execute(_PLACES, [subjects])
+        return list(cursor.fetchall())
+
+
+def _tenant_id(subject: str) -> UUID | None:
+    try:
+        return ids.decode(TENANT_PREFIX, subject)
+    except ids.InvalidIdError:
+        return None
