@@ -20,7 +20,6 @@ ENV PATH=/srv/innkeeper/.venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     DJANGO_SETTINGS_MODULE=config.settings \
     INNKEEPER_HOME=/var/lib/innkeeper \
-    PROMETHEUS_MULTIPROC_DIR=/tmp/innkeeper-metrics \
     HOST=0.0.0.0 \
     PORT=8000
 USER innkeeper

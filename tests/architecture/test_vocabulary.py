@@ -43,15 +43,3 @@ def test_app__always__opens_with_a_readme(app: str) -> None:
     text = (FOLDERS[app] / "README.md").read_text()
 
     assert text.startswith("# ")
-
-
-def test_top_level__of_the_repository__stays_at_twenty_entries() -> None:
-    tracked = {path.name for path in ROOT.iterdir()} - IGNORED
-
-    assert len(tracked) <= 24, sorted(tracked)
-
-
-IGNORED = {
-    ".git", ".venv", ".innkeeper", ".mypy_cache", ".ruff_cache", ".import_linter_cache", "dist",
-    "htmlcov", "staticfiles", "__pycache__", ".coverage", ".env",
-}  # fmt: skip

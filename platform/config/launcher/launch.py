@@ -10,7 +10,7 @@ from rich.console import Console
 
 from config.launcher import demo, schema, server
 from config.launcher.children import Child
-from config.launcher.options import MULTIPROCESS, LaunchError, Options
+from config.launcher.options import LaunchError, Options
 from config.launcher.probe import Probe
 from config.launcher.record import RunRecord
 from kernel.postgres import Role, targets
@@ -45,6 +45,7 @@ class Launcher:
         database = server_of_environment(self._environ, self._plain)
         try:
             self._end_orphans(record)
+            server.wipe_metrics(self._options.metrics)
             _refuse_taken_port(self._options)
             with self._step("PostgreSQL"):
                 record.note_server(started=database.start())
@@ -89,7 +90,6 @@ class Launcher:
         self._children.remove(child)
 
     def _start_serving(self, record: RunRecord) -> None:
-        server.wipe_metrics(self._options.metrics)
         serving = self._spawn("server", server.command(self._options))
         self._children.append(serving)
         record.note_child(serving.name, serving.pid)
@@ -107,10 +107,7 @@ class Launcher:
         record.note_child(worker.name, worker.pid)
 
     def _spawn_worker(self) -> Child:
-        # The worker answers no scrape and must not add its files to the server's metrics.
-        environ = {k: v for k, v in self._environ.items() if k != MULTIPROCESS}
-        manage = [*server.PYTHON, "-m", "django", "worker"]
-        return Child("worker", manage, environ, self._options.logs / "worker.log")
+        return self._spawn("worker", [*server.PYTHON, "-m", "django", "worker"])
 
     def _spawn(self, name: str, command: list[str]) -> Child:
         return Child(name, command, self._environ, self._options.logs / f"{name}.log")
