@@ -13,4 +13,16 @@ METER_UPDATED: Final = Action(
 METER_DELETED: Final = Action(
     "meter.deleted", Severity.WARNING, "{actor} deleted {target}", help="A meter was deleted."
 )
-ALL: Final = (METER_CREATED, METER_UPDATED, METER_DELETED)
+EVENT_VOIDED: Final = Action(
+    "usage.event_voided",
+    Severity.WARNING,
+    "{actor} made {target} count for nothing",
+    help="A usage event was voided; it stays listed.",
+)
+EVENT_CORRECTED: Final = Action(
+    "usage.event_corrected",
+    Severity.WARNING,
+    "{actor} corrected {target}",
+    help="A usage event counts with other data from now on; what was sent stays listed.",
+)
+ALL: Final = (METER_CREATED, METER_UPDATED, METER_DELETED, EVENT_VOIDED, EVENT_CORRECTED)

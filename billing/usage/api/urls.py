@@ -2,6 +2,7 @@
 
 from django.urls import URLPattern, path
 
+from billing.usage.api.amendments import Corrections, Voids
 from billing.usage.api.current import CurrentUsage
 from billing.usage.api.events import Events
 from billing.usage.api.figures import GroupValues, Query, Subjects
@@ -9,6 +10,8 @@ from billing.usage.api.meters import Meters, OneMeter
 
 urlpatterns: list[URLPattern] = [
     path("events", Events.as_view()),
+    path("events/void", Voids.as_view()),
+    path("events/correct", Corrections.as_view()),
     path("usage/current", CurrentUsage.as_view()),
     path("meters", Meters.as_view()),
     path("meters/<str:id_or_slug>", OneMeter.as_view()),

@@ -13,19 +13,27 @@ from kernel.tenancy import tenant_or_none
 _SELECT: Final = """
 SELECT event.id, event.source, event.type, event.subject, event.time, event.data,
        event.dataschema, event.tenant_id, event.ingested_at,
-       CASE WHEN event.time > event.ingested_at + interval '5 minutes'
+       CASE WHEN amended.kind = 'void' THEN 'void: ' || amended.reason
+         WHEN event.time > event.ingested_at + interval '5 minutes'
          THEN 'invalid event: time is in the future'
-         ELSE (SELECT billing_usage_fault(meter.aggregation, meter.value_property, event.data,
-                                          event.data #> meter.value_path)
+         ELSE (SELECT billing_usage_fault(meter.aggregation, meter.value_property, held.data,
+                                          held.data #> meter.value_path)
                FROM billing_meter AS meter
                WHERE meter.event_type = event.type AND meter.deleted_at IS NULL
                  AND (meter.scope = '00000000-0000-0000-0000-000000000000'
                       OR meter.scope = event.tenant_id)
                  AND meter.aggregation <> 'COUNT' AND meter.origin = 'events'
-                 AND billing_usage_fault(meter.aggregation, meter.value_property, event.data,
-                                         event.data #> meter.value_path) IS NOT NULL
+                 AND billing_usage_fault(meter.aggregation, meter.value_property, held.data,
+                                         held.data #> meter.value_path) IS NOT NULL
                ORDER BY meter.created_at LIMIT 1) END AS fault
-FROM billing_usage_event AS event WHERE true
+FROM billing_usage_event AS event
+LEFT JOIN LATERAL (
+  SELECT kind, data, reason FROM billing_usage_amendment AS amendment
+  WHERE amendment.tenant_id = event.tenant_id AND amendment.event_seq = event.seq
+  ORDER BY amendment.id DESC LIMIT 1
+) AS amended ON true
+CROSS JOIN LATERAL (SELECT coalesce(amended.data, event.data) AS data) AS held
+WHERE true
 """
 _ORDER: Final = " ORDER BY event.time DESC, event.seq DESC LIMIT %(limit)s"
 

@@ -6,7 +6,7 @@ replaces, so beginning again is harmless.
 """
 
 import time
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -88,12 +88,14 @@ def _days(meter_id: UUID) -> list[tuple[UUID, date]]:
 
 def _recount_day(meter_id: UUID, tenant_id: UUID, day: date) -> None:
     """Recount a day, giving way to long transactions of ingest as often as needed."""
+    midnight = datetime.combine(day, datetime.min.time(), UTC)
     while True:
         try:
             with db.atomic(), db.cursor() as cursor:
                 cursor.execute("SELECT set_config('lock_timeout', %s, true)", [PATIENCE])
                 cursor.execute(
-                    "SELECT billing_usage_recount(%s, %s, %s)", [meter_id, tenant_id, day]
+                    "SELECT billing_usage_recount(%s, %s, %s, %s)",
+                    [meter_id, tenant_id, midnight, midnight + timedelta(days=1)],
                 )
         except OperationalError as error:
             if getattr(error.__cause__, "sqlstate", "") != "55P03":

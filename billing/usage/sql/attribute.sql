@@ -24,7 +24,7 @@ BEGIN
     WHERE event_type = p_type AND deleted_at IS NULL AND origin = 'events'
       AND scope IN ('00000000-0000-0000-0000-000000000000', p_tenant) ORDER BY id
   LOOP
-    PERFORM billing_usage_recount(v_meter, p_tenant, p_day);
+    PERFORM billing_usage_recount(v_meter, p_tenant, v_from, v_to);
   END LOOP;
   PERFORM gate.add_usage(array_agg(p_tenant), array_agg(meter.slug), array_agg(measured.time),
                          array_agg(measured.number))

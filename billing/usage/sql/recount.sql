@@ -14,32 +14,31 @@ CREATE FUNCTION billing_usage_recounted(
   GROUP BY 1, 2, 3
 $$;
 
--- Make the roll-ups of one meter, tenant and UTC day anew from the ledger. Ingest of that tenant's
--- events of the type and day waits meanwhile; it counts after us what we did not see.
-CREATE FUNCTION billing_usage_recount(p_meter uuid, p_tenant uuid, p_day date) RETURNS void
-LANGUAGE plpgsql AS $$
-DECLARE
-  v_from timestamptz := p_day::timestamp AT TIME ZONE 'UTC';
-  v_to timestamptz := (p_day + 1)::timestamp AT TIME ZONE 'UTC';
+-- Make the roll-ups of one meter and tenant anew from the ledger, over whole buckets of one UTC day.
+-- Ingest of that tenant's events of the type and day waits meanwhile; it counts after us what we
+-- did not see.
+CREATE FUNCTION billing_usage_recount(
+  p_meter uuid, p_tenant uuid, p_from timestamptz, p_to timestamptz
+) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-  PERFORM pg_advisory_xact_lock(billing_usage_lock(p_tenant, event_type, v_from))
+  PERFORM pg_advisory_xact_lock(billing_usage_lock(p_tenant, event_type, p_from))
      FROM billing_meter WHERE id = p_meter;
   DELETE FROM billing_usage_rollup WHERE tenant_id = p_tenant AND meter_id = p_meter
-     AND bucket >= v_from AND bucket < v_to;
+     AND bucket >= p_from AND bucket < p_to;
   DELETE FROM billing_usage_value WHERE tenant_id = p_tenant AND meter_id = p_meter
-     AND bucket >= v_from AND bucket < v_to;
+     AND bucket >= p_from AND bucket < p_to;
   INSERT INTO billing_usage_rollup
     (tenant_id, meter_id, bucket, subject, groups_hash, shard, groups,
      count, total, lowest, highest, latest, latest_at, latest_seq, first_at)
   SELECT p_tenant, p_meter, bucket, subject, md5(groups::text)::uuid, 0, groups,
          count, total, lowest, highest, latest, latest_at, latest_seq, first_at
-  FROM billing_usage_recounted(p_meter, p_tenant, v_from, v_to);
+  FROM billing_usage_recounted(p_meter, p_tenant, p_from, p_to);
   INSERT INTO billing_usage_value
     (tenant_id, meter_id, bucket, subject, groups_hash, value_hash, groups, value)
   SELECT DISTINCT p_tenant, p_meter, billing_usage_bucket(time), subject,
          md5(groups::text)::uuid, md5(value)::uuid, groups, value
   FROM billing_usage_measured
-  WHERE meter_id = p_meter AND tenant_id = p_tenant AND time >= v_from AND time < v_to
+  WHERE meter_id = p_meter AND tenant_id = p_tenant AND time >= p_from AND time < p_to
     AND value IS NOT NULL;
 END $$;
 

@@ -5,6 +5,7 @@
 --                       partitioned unique index would let the same id pass with another time
 -- billing_usage_rollup  15-minute sums, the widest bucket that forms civil days in every time zone
 -- billing_usage_value   distinct values of UNIQUE_COUNT meters, in the same buckets
+-- billing_usage_amendment  voids and corrections of events, append-only: the newest one holds
 -- billing_usage_spool   how far the files of the request spool are taken
 -- billing_usage_attribution  which tenant a subject key of the operator's events belongs to
 
@@ -79,3 +80,16 @@ CREATE TABLE billing_usage_spool (
   file text PRIMARY KEY,
   read_to bigint NOT NULL DEFAULT 0
 );
+
+CREATE TABLE billing_usage_amendment (
+  id uuid PRIMARY KEY,
+  tenant_id uuid NOT NULL,
+  event_seq bigint NOT NULL,
+  kind text NOT NULL CHECK (kind IN ('void', 'correct')),
+  data jsonb,
+  reason text NOT NULL CHECK (reason <> ''),
+  actor text NOT NULL,
+  at timestamptz NOT NULL,
+  CHECK ((kind = 'correct') = (data IS NOT NULL))
+);
+CREATE INDEX billing_usage_amendment_event ON billing_usage_amendment (tenant_id, event_seq, id DESC);

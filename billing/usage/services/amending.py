@@ -1,0 +1,88 @@
+"""Voiding and correcting events: an append-only record, never a change of what was sent."""
+
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+
+from audit.registry import Action
+from audit.services import audited, record
+from billing.usage import actions
+from kernel import db
+from kernel.authz import current_principal
+from kernel.errors import FieldError, Invalid, NotFound
+from kernel.ids import new_id
+
+LONGEST_REASON: Final = 1000
+_AMEND: Final = "SELECT billing_usage_amend(%s, %s, %s, %s, %s, %s::jsonb, %s, %s)"
+
+
+def void(*, tenant_id: UUID, source: str, event_id: str, reason: str) -> None:
+    """Let an event of the tenant count for nothing from now on. Again is allowed.
+
+    Raises:
+        kernel.errors.NotFound: the tenant has no such event.
+        kernel.errors.Invalid: no reason, or one that is too long.
+    """
+    _amend(
+        "void",
+        actions.EVENT_VOIDED,
+        tenant_id=tenant_id,
+        source=source,
+        event_id=event_id,
+        data=None,
+        reason=reason,
+    )
+
+
+def correct(
+    *, tenant_id: UUID, source: str, event_id: str, data: dict[str, Any], reason: str
+) -> None:
+    """Let an event count with other data from now on, also one that was void.
+
+    Raises:
+        kernel.errors.NotFound: the tenant has no such event.
+        kernel.errors.Invalid: no reason, or one that is too long.
+    """
+    _amend(
+        "correct",
+        actions.EVENT_CORRECTED,
+        tenant_id=tenant_id,
+        source=source,
+        event_id=event_id,
+        data=data,
+        reason=reason,
+    )
+
+
+def _amend(
+    kind: str,
+    action: Action,
+    *,
+    tenant_id: UUID,
+    source: str,
+    event_id: str,
+    data: dict[str, Any] | None,
+    reason: str,
+) -> None:
+    if not 0 < len(reason.strip()) <= LONGEST_REASON:
+        message = f"A reason has 1 to {LONGEST_REASON} characters."
+        raise Invalid(message, errors=[FieldError("/reason", "invalid", message)])
+    amendment_id, actor = new_id(), current_principal()
+    text = None if data is None else orjson.dumps(data).decode()
+    who = f"{actor.kind}:{actor.id or actor.label}"
+    with audited():
+        with db.cursor() as cursor:
+            cursor.execute(
+                _AMEND, [amendment_id, tenant_id, source, event_id, kind, text, reason, who]
+            )
+            if not cursor.fetchone()[0]:
+                raise NotFound("There is no such event.", code="event_not_found")
+        record(
+            action=action.name,
+            target_type="event",
+            target_id=f"{source} {event_id}",
+            tenant_id=tenant_id,
+            metadata={"amendment": str(amendment_id)},
+            reason=reason,
+        )
