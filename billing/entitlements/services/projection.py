@@ -1,6 +1,7 @@
 """Telling the gate what a tenant is entitled to, in the transaction of the change."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -39,7 +40,9 @@ def project(tenant_id: UUID, *, unused: bool = False) -> None:
         snapshot = load(tenant_id)
         grants = grants_at(snapshot, now)
         windows = list(_windows(snapshot, now))
-        opened = quota.put_grants(
+        if not unused:
+            windows = _started(tenant_id, windows, now)
+        quota.put_grants(
             tenant_id,
             daily=grants.daily,
             burst=grants.burst,
@@ -47,8 +50,6 @@ def project(tenant_id: UUID, *, unused: bool = False) -> None:
             windows=windows,
             changes=changes_after(snapshot, now),
         )
-        if not unused:
-            _start(tenant_id, windows, set(opened), now)
 
 
 def on_subscription_changed(event: SubscriptionChanged) -> None:
@@ -65,22 +66,25 @@ def _windows(snapshot: Snapshot, now: datetime) -> Iterator[Window]:
                 yield Window(feature.key, feature.meter, period.start, period.end, limit)
 
 
-def _start(
-    tenant_id: UUID, windows: list[Window], opened: set[tuple[str, datetime]], now: datetime
-) -> None:
-    """Let windows that were opened over time already used start at what was used."""
-    for window in windows:
-        if (window.feature, window.start) in opened and window.start <= now + _SKEW:
-            used = _used_already(tenant_id, window)
-            if used:
-                quota.start_window(tenant_id, window.feature, window.start, used)
+def _started(tenant_id: UUID, windows: list[Window], now: datetime) -> list[Window]:
+    """Let windows that open over time already used start at what was used.
+
+    Locks in the order of kernel/sql/quota.sql: grants before the locks of ingest.
+    """
+    known = quota.lock_grants(tenant_id)
+    return [
+        window
+        if window.start > now + _SKEW or (window.feature, window.start, window.end) in known
+        else replace(window, used=_used_already(tenant_id, window))
+        for window in windows
+    ]
 
 
 def _used_already(tenant_id: UUID, window: Window) -> Decimal:
-    """Sum up what was used in a window that this transaction has opened and nobody sees yet.
+    """Sum up what was used in a window that this transaction is about to open.
 
-    Whoever ingested without seeing it has committed when the locks are there: ingest takes them
-    shared, in the same order. Whoever comes later waits, and sees it.
+    Whoever ingests takes the same locks shared, in the same order: those before have committed when
+    the locks are there, those after wait for the window and count in it.
     """
     meter = Meter.visible().filter(scope=OPERATOR, slug=window.meter).first()
     if meter is None:

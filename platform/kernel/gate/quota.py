@@ -32,13 +32,17 @@ _REQUESTS: Final = Statement(
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A period [start, end) of a metered feature. ``hard_limit`` None is never refused."""
+    """A period [start, end) of a metered feature. ``hard_limit`` None is never refused.
+
+    ``used`` is what the period starts at if it is opened now.
+    """
 
     feature: str
     meter: str
     start: datetime
     end: datetime
     hard_limit: Decimal | None
+    used: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,18 @@ class Standing:
         return max(self.hard_limit - self.used - self.reserved, Decimal(0))
 
 
+def lock_grants(tenant_id: UUID) -> set[tuple[str, datetime, datetime]]:
+    """Lock a tenant's grants for a change; give feature, start and end of its open windows.
+
+    Guarded use waits until the transaction ends, ingest does not.
+    """
+    with db.cursor() as cursor:
+        cursor.execute(
+            "SELECT feature_key, window_start, window_end FROM gate.lock_grants(%s)", [tenant_id]
+        )
+        return set(cursor.fetchall())
+
+
 def put_grants(
     tenant_id: UUID,
     *,
@@ -79,7 +95,7 @@ def put_grants(
     features: Sequence[str],
     windows: Iterable[Window],
     changes: Iterable[Change],
-) -> list[tuple[str, datetime]]:
+) -> None:
     """Tell the gate everything that a tenant is entitled to, now and later; raises its version.
 
     Args:
@@ -89,14 +105,10 @@ def put_grants(
         features: keys of all granted features.
         windows: quota windows to open, or to give other limits.
         changes: what becomes of it later, replacing what was planned before.
-
-    Returns:
-        Feature and start of the windows that were opened; see :func:`start_window`.
     """
     with db.cursor() as cursor:
         cursor.execute(
-            "SELECT feature_key, window_start"
-            " FROM gate.put_grants(%s, %s, %s, %s, %s::text[], %s::jsonb, %s::jsonb)",
+            "SELECT gate.put_grants(%s, %s, %s, %s, %s::text[], %s::jsonb, %s::jsonb)",
             [
                 tenant_id,
                 daily,
@@ -107,13 +119,6 @@ def put_grants(
                 _json([_change(change) for change in changes]),
             ],
         )
-        return list(cursor.fetchall())
-
-
-def start_window(tenant_id: UUID, feature: str, start: datetime, used: Decimal) -> None:
-    """Let a window that this transaction has opened start at what was used in it before."""
-    with db.cursor() as cursor:
-        cursor.execute("SELECT gate.start_quota(%s, %s, %s, %s)", [tenant_id, feature, start, used])
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +255,7 @@ def _window(window: Window) -> dict[str, Any]:
         "from": window.start,
         "to": window.end,
         "hard_limit": _text(window.hard_limit),
+        "used": _text(window.used),
     }
 
 

@@ -9,7 +9,8 @@
 --   gate.pending    what the plan and its overrides become later: an override starts and ends at
 --                   its instant, in the first call that comes after it, and not when a job runs
 --
--- Locks are taken in the order gate.tenant, gate.quota (by feature), gate.quota_use.
+-- Locks are taken in the order gate.tenant, gate.quota (by feature and start), the advisory locks of
+-- ingest, gate.quota_use.
 
 CREATE TABLE gate.quota (
   tenant_id    uuid NOT NULL,
@@ -102,18 +103,30 @@ BEGIN
   RETURN t;
 END $$;
 
--- Open quota windows, or change their limits; give those that were opened. A window of another
--- length than before is opened anew: what starts inside it goes, what reaches into it ends where it
--- starts. `p_windows` is a list of {feature, meter, from, to, hard_limit}.
-CREATE FUNCTION gate.put_quotas(p_tenant uuid, p_windows jsonb)
-RETURNS TABLE (feature_key text, window_start timestamptz)
+-- Lock a tenant's grants for a change, and list the quota windows that are open now or later.
+CREATE FUNCTION gate.lock_grants(p_tenant uuid)
+RETURNS TABLE (feature_key text, window_start timestamptz, window_end timestamptz)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+BEGIN
+  PERFORM gate.assert_tenant(p_tenant);
+  PERFORM FROM gate.tenant t WHERE t.tenant_id = p_tenant FOR NO KEY UPDATE;
+  PERFORM FROM gate.quota q WHERE q.tenant_id = p_tenant AND q.window_end > clock_timestamp()
+    ORDER BY q.feature_key, q.window_start FOR NO KEY UPDATE;
+  RETURN QUERY SELECT q.feature_key, q.window_start, q.window_end FROM gate.quota q
+    WHERE q.tenant_id = p_tenant AND q.window_end > clock_timestamp();
+END $$;
+
+-- Open quota windows, or change their limits. A window that opens starts at `used`. A window of
+-- another length than before is opened anew: what starts inside it goes, what reaches into it ends
+-- where it starts. `p_windows` is a list of {feature, meter, from, to, hard_limit, used}.
+CREATE FUNCTION gate.put_quotas(p_tenant uuid, p_windows jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 DECLARE
   w record;
 BEGIN
   FOR w IN SELECT * FROM jsonb_to_recordset(p_windows)
              AS w (feature text, meter text, "from" timestamptz, "to" timestamptz,
-                   hard_limit numeric)
+                   hard_limit numeric, used numeric)
             ORDER BY feature, "from"
   LOOP
     UPDATE gate.quota q SET hard_limit = w.hard_limit, meter = w.meter
@@ -130,34 +143,23 @@ BEGIN
       (tenant_id, feature_key, window_start, window_end, meter, hard_limit, reserved)
     VALUES (p_tenant, w.feature, w."from", w."to", w.meter, w.hard_limit,
             gate.held(p_tenant, w.meter, w."from", w."to", '-infinity'));
-    feature_key := w.feature;
-    window_start := w."from";
-    RETURN NEXT;
+    IF w.used <> 0 THEN
+      INSERT INTO gate.quota_use (tenant_id, feature_key, window_start, slot, used)
+      VALUES (p_tenant, w.feature, w."from", 0, w.used);
+    END IF;
   END LOOP;
 END $$;
 
--- Tell the gate everything that a tenant is entitled to, now and later, in one call; give the quota
--- windows that were opened. Parameters as those of put_limits, put_quotas and put_pending.
+-- Tell the gate everything that a tenant is entitled to, now and later, in one call. Parameters as
+-- those of put_limits, put_quotas and put_pending.
 CREATE FUNCTION gate.put_grants(
   p_tenant uuid, p_daily bigint, p_interval bigint, p_depth bigint, p_features text[],
   p_windows jsonb, p_changes jsonb
-) RETURNS TABLE (feature_key text, window_start timestamptz)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
-BEGIN
-  PERFORM gate.put_limits(p_tenant, p_daily, p_interval, p_depth, p_features);
-  PERFORM gate.put_pending(p_tenant, p_changes);
-  RETURN QUERY SELECT * FROM gate.put_quotas(p_tenant, p_windows);
-END $$;
-
--- Let a window that this transaction has opened start at what was used in it before.
-CREATE FUNCTION gate.start_quota(
-  p_tenant uuid, p_feature text, p_start timestamptz, p_used numeric
 ) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 BEGIN
-  PERFORM gate.assert_tenant(p_tenant);
-  INSERT INTO gate.quota_use AS u (tenant_id, feature_key, window_start, slot, used)
-  VALUES (p_tenant, p_feature, p_start, 0, p_used)
-  ON CONFLICT (tenant_id, feature_key, window_start, slot) DO UPDATE SET used = EXCLUDED.used;
+  PERFORM gate.put_limits(p_tenant, p_daily, p_interval, p_depth, p_features);
+  PERFORM gate.put_quotas(p_tenant, p_windows);
+  PERFORM gate.put_pending(p_tenant, p_changes);
 END $$;
 
 -- Count use of meters at instants, in whatever windows they fall; never refused.
@@ -322,6 +324,6 @@ END $$;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA gate FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
-  gate.put_grants, gate.start_quota, gate.add_usage, gate.check_quota, gate.put_hold,
+  gate.lock_grants, gate.put_grants, gate.add_usage, gate.check_quota, gate.put_hold,
   gate.end_hold, gate.quota_standing, gate.requests_today
 TO innkeeper_app, innkeeper_staff;
