@@ -23,6 +23,7 @@ from kernel.tenancy import across_tenants, tenant_context
 from tenants.models import Tenant
 from tenants.services import NewTenant, create
 
+JSON = ("application/json", "application/problem+json")
 EVERYTHING = ("*:*",)
 UNLIMITED = {"daily": Override(None), "burst": Override(None)}
 
@@ -127,6 +128,7 @@ def call(
         content_type="application/json",
         headers=sent,
     )
-    content = response.content
-    decoded = orjson.loads(content) if content and "json" in response["Content-Type"] else None
+    content = b"".join(response) if response.streaming else response.content
+    told = response.headers.get("Content-Type", "")
+    decoded = orjson.loads(content) if content and told in JSON else None
     return Answer(response.status_code, decoded, response.headers, content)

@@ -1,6 +1,6 @@
 """What plans, features, customers and entitlements look like, for the OpenAPI document.
 
-Names with capitals are those of OpenMeter's contract (metering-and-billing.md 2.5 and 2.6).
+Names with capitals are those of OpenMeter's contract.
 """
 
 # ruff: noqa: N815

@@ -1,4 +1,4 @@
-"""Switches for the two fences, to prove that each holds without the other (identity.md 10)."""
+"""Switches for the two fences, to prove that each holds without the other."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

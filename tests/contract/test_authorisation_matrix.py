@@ -1,4 +1,4 @@
-"""Every route x method x principal, expected from the route's own declaration (identity.md 10).
+"""Every route x method x principal, expected from the route's own declaration.
 
 A new route is in the matrix without anybody adding it; an undeclared one fails here.
 """

@@ -12,6 +12,7 @@ from uuid import UUID
 import pytest
 
 from accounts.models import ApiKey
+from audit.api.rendering import EVENT_PREFIX
 from audit.models import Event, Stream
 from audit.queries import logs
 from audit.sealing.sealer import Sealer
@@ -75,7 +76,7 @@ def make_victim() -> Victim:
         entry = Event.objects.filter(action="key.created").first()
     names = {
         "customer": [guest.public_id, guest.slug],
-        "event": [str(entry.id)],
+        "event": [ids.encode(EVENT_PREFIX, entry.id)],
         "id_or_slug": [meter["id"], marker],
         "key": [key["id"], ids.encode("key", guest.key_id)],
         "log": [str(log_of(guest))],
@@ -129,7 +130,8 @@ def aims(template: str, victim: Victim) -> Iterator[dict[str, str]]:
             pytest.fail(f"teach this module how a victim's {name!r} of {template} is named")
     longest = max((len(victim.names[name]) for name in own), default=1)
     for index in range(longest):
-        yield {name: victim.names[name][index % len(victim.names[name])] for name in own}
+        aimed = {name: victim.names[name][index % len(victim.names[name])] for name in own}
+        yield {**aimed, "key": "subject"} if "group-by" in template else aimed
 
 
 def masked(answer: Answer) -> bytes:

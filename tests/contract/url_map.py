@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 
+from audit.api.rendering import EVENT_PREFIX
 from kernel import ids
 from kernel.authz import Access
 from kernel.http.routes import Route, walk
@@ -11,7 +12,7 @@ PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 UNKNOWN = {
     "customer": lambda: ids.encode("ten", ids.new_id()),
-    "event": lambda: str(ids.new_id()),
+    "event": lambda: ids.encode(EVENT_PREFIX, ids.new_id()),
     "feature": lambda: "no_such_feature",
     "id_or_slug": lambda: f"unknown_{ids.new_id().hex}",
     "key": lambda: ids.encode("key", ids.new_id()),
@@ -19,7 +20,7 @@ UNKNOWN = {
     "member": lambda: ids.encode("mem", ids.new_id()),
     "subject": lambda: f"unknown-{ids.new_id().hex}",
     "tenant": lambda: ids.encode("ten", ids.new_id()),
-    "tile": lambda: "0/000",
+    "tile": lambda: "0/000.p/1",
 }
 """How a parameter of each name is filled with something that nothing has."""
 

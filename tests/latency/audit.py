@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from audit.sealing import headslog
 from audit.sealing.sealer import Sealer
 from bench.latency.calls import Call, json_call
-from tests.latency.cases import Case, always
+from tests.latency.cases import Case, Make, always, each
 from tests.latency.world import PAGE, World
 
 V1 = "/api/v1/audit"
 TILE = "0/000.p/1"
+DECLARATION = {"action": "bench.done", "schema": {"type": "object"}}
+ENTRY = {"action": "bench.done", "actor": {"type": "user", "id": "u-1"}, "metadata": {"n": "1"}}
 
 
 def seal(world: World) -> None:
@@ -65,7 +69,24 @@ def public(path: str) -> Case:
     return Case(always(make))
 
 
+def to_quiet(path: str, body: dict[str, Any]) -> Make:
+    """A POST of the quiet tenant, which may pile up what it makes."""
+    return each(lambda world, number: json_call("POST", V1 + path, world.quiet_tenant.key, body))
+
+
+def submission(world: World) -> Call:
+    """One entry of an application, of an action that is declared first."""
+    key = world.quiet_tenant.key
+    world.ask("POST", f"{V1}/schemas", DECLARATION, key=key)
+    return json_call("POST", f"{V1}/events", key, ENTRY)
+
+
 CASES: dict[str, Case] = {
+    "POST /api/v1/audit/events": Case(always(submission), status=201),
+    "GET /api/v1/audit/schemas": read("/schemas"),
+    "POST /api/v1/audit/schemas": Case(to_quiet("/schemas", DECLARATION), status=201),
+    "POST /api/v1/audit/erasures": Case(to_quiet("/erasures", {"subject": "u-1"})),
+    "GET /api/v1/audit/export": read("/export"),
     "GET /api/v1/audit/events": read("/events", f"limit={PAGE}"),
     "GET /api/v1/audit/events/<str:event>": of_entry(""),
     "GET /api/v1/audit/events/<str:event>/proof": of_entry("/proof"),

@@ -1,6 +1,6 @@
 """Calendar periods of an allowance: half-open [start, end) of civil days in a zone.
 
-Rules of metering-and-billing.md section 7: boundary k is the anchor plus k intervals, counted from
+Rules: boundary k is the anchor plus k intervals, counted from
 the anchor and never from the boundary before (31 Jan, 28 Feb, 31 Mar). A boundary that the zone's
 clock skips is the first instant after the gap; one that occurs twice is the first of the two.
 """

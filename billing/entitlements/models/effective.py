@@ -1,6 +1,6 @@
 """What a tenant effectively has, as pure data: the plan's value, overrides on top, at an instant.
 
-Precedence of flags-and-entitlements.md section 4.1, steps 3, 4 and 6: an override in force, else
+Precedence: an override in force, else
 the plan version's value, else nothing. Nothing here reads a database: a snapshot is loaded once for
 each entitlement version of a tenant, and answers for any instant.
 """

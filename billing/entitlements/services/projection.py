@@ -25,7 +25,7 @@ from kernel.gate import quota
 from kernel.gate.quota import Window
 
 _SKEW: Final = timedelta(minutes=5)
-"""How far ahead of the clock an event's time may lie and count (metering-and-billing.md 3)."""
+"""How far ahead of the clock an event's time may lie and count."""
 
 
 def project(tenant_id: UUID, *, unused: bool = False) -> None:

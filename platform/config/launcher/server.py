@@ -12,7 +12,7 @@ PYTHON = (sys.executable, "-P")
 
 
 def command(options: Options) -> list[str]:
-    """Give granian's command: WSGI, two blocking threads a worker, respawn (dependencies.md 3)."""
+    """Give granian's command: WSGI, two blocking threads a worker, respawn."""
     return [
         *PYTHON, "-m", "granian",
         "--interface", "wsgi", "--http", "1", "--no-ws",

@@ -1,6 +1,6 @@
 """The short way to PostgreSQL for hot statements: one prepared statement, one round trip.
 
-Django's cursor costs about as much as the statement itself (performance.md 3.1), so the gate talks
+Django's cursor costs about as much as the statement itself (docs/adr/0084), so the gate talks
 to libpq through psycopg's own bindings: named prepared statements, autocommit, text results. Each
 serving thread holds one connection for life; it never carries a transaction or a tenant between
 calls, since every gate statement sets or clears the tenant itself.

@@ -19,7 +19,7 @@ def trusted() -> tuple[Network, ...]:
 def client_ip(remote: str, forwarded: str) -> str | None:
     """Give the rightmost forwarded address that is no trusted proxy's, else the socket's.
 
-    The leftmost address is the client's own claim (identity.md section 4) and is never believed.
+    The leftmost address is the client's own claim and is never believed.
     """
     networks = trusted()
     if not networks or not forwarded or not _within(remote, networks):

@@ -36,6 +36,8 @@ class Services:
         return list(self._by_name.values())
 
 
+# What every worker runs besides what the composition root registers.
+BUILT_IN = ("outbox", "jobs", "reaper", "purge")
 services = Services()
 
 

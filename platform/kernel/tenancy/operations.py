@@ -1,6 +1,6 @@
 """Migration operations that protect tables: the PostgreSQL half of the fence.
 
-Policies after identity.md section 2: bare equality (an index condition, measured), RESTRICTIVE to
+Policies: bare equality (an index condition, measured), RESTRICTIVE to
 the app so that no stray permissive policy can open a table, a bypass by role and never inside a
 policy, and one for the owner, whom FORCE binds too.
 """

@@ -1,4 +1,4 @@
-"""The shipped catalogue holds exactly the figures that requirements.md and the issues name."""
+"""The shipped catalogue holds exactly the figures that the plans promise."""
 
 import pytest
 
