@@ -196,8 +196,11 @@ def _interrupt(number: int, frame: object) -> None:
 
 def main() -> int:
     """Run until stopped and give the exit status."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+    # SIGINT too: a shell starts background jobs with it ignored. SIGHUP not, if nohup asked for it.
+    signal.signal(signal.SIGINT, _interrupt)
+    signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _interrupt)
     console = Console()
     try:
         options = Options.read()
