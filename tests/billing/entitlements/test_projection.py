@@ -127,7 +127,7 @@ def test_project__again__changes_neither_windows_nor_use():
 
 
 def test_quota__reopened_while_events_come_in__loses_and_doubles_none():
-    """Periods change back and forth under ingest and consume; the quota ends up at the meter's figure."""
+    """Periods change back and forth under use; the quota ends up at the meter's figure."""
     house = make_house("basic")
     with staff():
         daily = make_plan(processed_units={"limit": "1000000", "period": "day"}).plan.key
