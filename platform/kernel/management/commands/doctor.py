@@ -1,7 +1,7 @@
 """``manage.py doctor``: examine this deployment."""
 
 from argparse import ArgumentParser
-from typing import Any
+from typing import IO, Any, cast
 
 import orjson
 from django.core.management.base import BaseCommand
@@ -57,7 +57,9 @@ class Command(BaseCommand):
             table.add_row(finding.check, verdict, _words(finding))
         terminal = self.stdout.isatty()
         # A file or a pipe has no width: paths there stay in one piece.
-        Console(file=self.stdout, width=None if terminal else _UNWRAPPED).print(table)
+        Console(file=cast("IO[str]", self.stdout), width=None if terminal else _UNWRAPPED).print(
+            table
+        )
 
 
 def _words(finding: Finding) -> Text:
