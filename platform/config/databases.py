@@ -24,7 +24,7 @@ def aliases(pool_size: int) -> dict[str, dict[str, Any]]:
 def _alias(name: str, target: ConnectionTarget, pool_size: int) -> dict[str, Any]:
     options: dict[str, Any] = {"application_name": f"innkeeper-{name}", **dict(target.options)}
     if name in ("default", "staff"):
-        # Sized to the serving threads and without health checks (a check costs a round trip per checkout).
+        # Sized to the serving threads; no health checks: each costs a round trip per checkout.
         options["pool"] = {
             "min_size": 1 if name == "staff" else min(2, pool_size),
             "max_size": pool_size,

@@ -17,6 +17,7 @@ from kernel.events import DomainEvent, Registry, emit
 from kernel.events import registry as composed
 from kernel.events import relay as relay_module
 from kernel.events.relay import Relay, backoff_s, claim
+from kernel.gate.wire import conninfo
 from kernel.ids import new_id
 
 
@@ -209,7 +210,7 @@ def test_relay__token_moved_on_before_the_mark__rolls_back_and_leaves_the_event(
 
 
 def test_claim__long_writer_open__skips_no_committed_event_and_takes_the_late_one():
-    blocker = psycopg.connect(relay_conninfo(), autocommit=False)
+    blocker = psycopg.connect(conninfo("staff"), autocommit=False)
     late = new_id()
     blocker.execute(
         "INSERT INTO kernel_outbox (id, name, payload, occurred_at, available_at)"
@@ -221,12 +222,6 @@ def test_claim__long_writer_open__skips_no_committed_event_and_takes_the_late_on
     blocker.commit()
     blocker.close()
     assert [held.delivery.id for held in claim(10)] == [late]
-
-
-def relay_conninfo():
-    from kernel.gate.wire import conninfo
-
-    return conninfo("staff")
 
 
 def test_backoff__grows_to_a_ceiling_with_full_jitter():

@@ -10,9 +10,9 @@ import time
 import pytest
 
 from kernel import db, tenancy
-from kernel.events.relay import Relay
 from kernel.events.registry import Registry
-from kernel.jobs import UnknownJobError, enqueue, engine, job, queue
+from kernel.events.relay import Relay
+from kernel.jobs import UnknownJobError, engine, enqueue, job, queue
 from kernel.jobs.queue import JobRequested
 
 ran: list[tuple] = []

@@ -58,7 +58,7 @@ def raw_tenants() -> set[UUID]:
 
 def test_orm__no_tenant__raises_instead_of_answering(notes):
     for use in (
-        lambda: Note.objects.all(),
+        Note.objects.all,
         lambda: Note.objects.filter(text="x"),
         lambda: Note.objects.create(text="x"),
         lambda: Note.objects.bulk_create([Note(text="x")]),
