@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bench.latency.calls import send
+from bench.latency.calls import Call, send
 from bench.latency.counts import Counter, Counts
 from bench.latency.rounds import Probe
 from kernel import db
@@ -16,6 +16,7 @@ from tests.latency.registry import ROUTE_CASES
 from tests.latency.world import World
 
 WARM_UP = 2
+REPEATS = 3
 WRITING = os.environ.get("WRITE_COUNTS") == "1"
 
 
@@ -29,18 +30,25 @@ def measured() -> Iterator[dict[str, Counts]]:
 
 
 def count(world: World, counter: Counter, probe: Probe) -> Counts:
-    """Count the third request: what is compiled or prepared once is not part of a request."""
+    """Count after a warm-up: what is compiled or prepared once is not part of a request.
+
+    The process's own probes and its pool speak to the same database now and then, so the request
+    is counted three times and the cheapest count is its own.
+    """
     for number in range(WARM_UP):
         answer = send(world.application, probe.prepare(number))
         assert answer.status in probe.statuses, answer.body[:500]
-    call = probe.prepare(WARM_UP)
+    found = []
+    for number in range(WARM_UP, WARM_UP + REPEATS):
+        call = probe.prepare(number)
 
-    def request() -> bytes:
-        answer = send(world.application, call)
-        assert answer.status in probe.statuses, answer.body[:500]
-        return answer.body
+        def request(call: Call = call) -> bytes:
+            answer = send(world.application, call)
+            assert answer.status in probe.statuses, answer.body[:500]
+            return answer.body
 
-    return counter.count(request)
+        found.append(counter.count(request))
+    return min(found, key=lambda counts: (counts.round_trips, counts.commits))
 
 
 @pytest.mark.parametrize("name", sorted(ROUTE_CASES))
