@@ -6,6 +6,7 @@ The only place that knows all apps. ``ConfigConfig.ready`` imports it once they 
 from accounts.services.owners import MembershipOwners
 from audit.jobs import run_sealer
 from audit.services import requests as audit_requests
+from billing.entitlements.jobs import keep_windows, project_tenant
 from billing.entitlements.services import on_subscription_changed
 from billing.ports import SubscribedPlans
 from billing.subscriptions.events import SubscriptionChanged
@@ -15,6 +16,9 @@ from billing.usage.spool import note_request
 from kernel import events, metrics, ports
 from kernel.http.hooks import hooks
 from kernel.jobs import services
+
+# Importing a job declares it to the worker.
+JOBS = (keep_windows, project_tenant)
 
 
 def compose() -> None:

@@ -230,6 +230,20 @@ def requests_today(tenant_id: UUID, *, connection: HotConnection | None = None) 
         return int(cursor.fetchone()[0] or 0)
 
 
+def tenants_running_out(before: datetime) -> list[UUID]:
+    """List the tenants with a quota whose last open window ends before an instant. For staff."""
+    with db.cursor() as cursor:
+        cursor.execute("SELECT * FROM gate.tenants_running_out(%s)", [before])
+        return [row[0] for row in cursor.fetchall()]
+
+
+def forget(before: datetime) -> int:
+    """Delete what ended before an instant; give the number of windows. For staff."""
+    with db.cursor() as cursor:
+        cursor.execute("SELECT gate.forget_quotas(%s)", [before])
+        return int(cursor.fetchone()[0])
+
+
 def _standing(row: Row) -> Standing:
     feature, start, end, used, reserved, limit = (
         None if value is None else value.decode() for value in row

@@ -322,8 +322,28 @@ BEGIN
   RETURN (SELECT r.used FROM gate.read_counter(p_tenant, gate.now_us() / 86400000000) AS r);
 END $$;
 
+-- Tenants with a quota whose last open window ends before an instant. For staff.
+CREATE FUNCTION gate.tenants_running_out(p_before timestamptz) RETURNS SETOF uuid
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog AS $$
+  SELECT DISTINCT q.tenant_id FROM gate.quota q
+   GROUP BY q.tenant_id, q.feature_key HAVING max(q.window_end) < p_before
+$$;
+
+-- Forget windows that ended before p_before, and holds that ended with them. For staff.
+CREATE FUNCTION gate.forget_quotas(p_before timestamptz) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog AS $$
+DECLARE
+  v_gone bigint;
+BEGIN
+  DELETE FROM gate.hold h WHERE h.expires_at < p_before;
+  DELETE FROM gate.quota q WHERE q.window_end < p_before;
+  GET DIAGNOSTICS v_gone = ROW_COUNT;
+  RETURN v_gone;
+END $$;
+
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA gate FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
   gate.lock_grants, gate.put_grants, gate.add_usage, gate.check_quota, gate.put_hold,
   gate.end_hold, gate.quota_standing, gate.requests_today
 TO innkeeper_app, innkeeper_staff;
+GRANT EXECUTE ON FUNCTION gate.tenants_running_out, gate.forget_quotas TO innkeeper_staff;
