@@ -7,7 +7,7 @@ from typing import Final
 import structlog
 from django.db import InterfaceError, OperationalError
 
-from audit.sealing import epochs, headslog, partitions
+from audit.sealing import checkpoints, epochs, headslog, partitions
 from audit.sealing.sealer import Sealer
 from kernel import db
 
@@ -71,9 +71,19 @@ class SealerLoop:
             partitions.ensure()
             self._partitions_due = now + partitions.INTERVAL
         if now >= self._heads_due:
-            headslog.publish()
+            self._publish()
             self._heads_due = now + headslog.INTERVAL
         return 0.0 if done.more else POLL
+
+    def _publish(self) -> None:
+        """Publish the heads log; what hinders it must not stop the sealing."""
+        try:
+            headslog.publish()
+        except checkpoints.ForkRefusedError as error:
+            _log.error("heads.forked", detail=error.detail)
+            self._checked = False
+        except OSError as error:
+            _log.error("anchor.unwritable", error=str(error))
 
     def _forget_connection(self) -> None:
         self._checked = False

@@ -5,10 +5,11 @@ import time
 from collections.abc import Callable
 from uuid import UUID
 
+import pytest
 from django.db import connections
 
 from audit.jobs import SealerLoop, run_sealer
-from audit.sealing import keys
+from audit.sealing import checkpoints, headslog, keys
 from tests.audit.logs import change, rows
 
 
@@ -44,6 +45,24 @@ def test_loop__database_away__waits_and_goes_on(tenant_id: UUID) -> None:
     change()
     connections["sealer"].close()
     _eventually(lambda: loop.step() < 1.0)
+    assert rows("SELECT size FROM audit_head WHERE tenant_id = %s", tenant_id) == [(1,)]
+    loop.close()
+
+
+@pytest.mark.parametrize(
+    "fault", [OSError("disk full"), checkpoints.ForkRefusedError("the log differs")]
+)
+def test_loop__heads_log_cannot_be_published__sealing_goes_on(
+    tenant_id: UUID, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    def refuse() -> int:
+        raise fault
+
+    monkeypatch.setattr(headslog, "publish", refuse)
+    loop = SealerLoop()
+    _eventually(lambda: loop.step() < 1.0)
+    change()
+    loop.step()
     assert rows("SELECT size FROM audit_head WHERE tenant_id = %s", tenant_id) == [(1,)]
     loop.close()
 
