@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from bench.latency.calls import Call, json_call
-from tests.latency.cases import Case, always, each
+from tests.latency.cases import Case, Make, always, each
 from tests.latency.world import METER, METER_EVENT, World
 
 V1 = "/api/v1"
@@ -29,6 +29,19 @@ def event(world: World, number: int) -> Call:
     }
     headers = {"Authorization": f"Bearer {world.tenant.key}", "Content-Type": SINGLE}
     return Call("POST", f"{V1}/events", headers, json.dumps(body).encode())
+
+
+def amend(verb: str, **more: object) -> Make:
+    """A change of an event that was reported just before."""
+
+    def make(world: World, number: int) -> Call:
+        call = event(world, number)
+        assert world.send(call).status == 204
+        sent = json.loads(call.body)
+        body = {"source": sent["source"], "id": sent["id"], "reason": "test", **more}
+        return json_call("POST", f"{V1}/events/{verb}", world.tenant.key, body)
+
+    return each(make)
 
 
 def define_meter(world: World, number: int) -> Call:
@@ -138,6 +151,8 @@ _STATIC = "customers/{customer}/entitlements/seats/value"
 _METERED = "customers/{customer}/entitlements/api_requests/value"
 
 CASES: dict[str, Case] = {
+    "POST /api/v1/events/void": Case(amend("void"), status=204),
+    "POST /api/v1/events/correct": Case(amend("correct", data={"value": 1}), status=204),
     "GET /api/v1/usage/current": Case(
         always(lambda world: json_call("GET", f"{V1}/usage/current", world.tenant.key)),
         "usage.routes",
