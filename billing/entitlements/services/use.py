@@ -5,7 +5,7 @@ is used is written as a usage event in the same transaction: quota, meter and in
 ledger. A hold belongs to the periods in which it was taken, also when it is committed later.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -73,7 +73,7 @@ def consume(tenant_id: UUID, feature: FeatureFact, quantity: Decimal, *, subject
             subject=subject,
             at=checked.at,
         )
-        return Used(event_id, quantity, _after(tenant_id, checked))
+        return Used(event_id, quantity, _after(checked, used=quantity))
 
 
 def reserve(
@@ -101,7 +101,7 @@ def reserve(
             quantity=quantity,
             ttl=ttl,
         )
-        standing = _after(tenant_id, checked)
+        standing = _after(checked, reserved=quantity)
         return Reservation(encode(HOLD_PREFIX, hold_id), quantity, expires_at, standing)
 
 
@@ -137,7 +137,7 @@ def commit(
                 subject=subject,
                 at=held.at,
             )
-        return Used(event_id, amount, _after(tenant_id, checked))
+        return Used(event_id, amount, _after(checked, used=amount))
 
 
 def release(tenant_id: UUID, feature: FeatureFact, hold_id: UUID) -> None:
@@ -184,9 +184,11 @@ def _ended(tenant_id: UUID, feature: FeatureFact, hold_id: UUID, state: str) -> 
     return held
 
 
-def _after(tenant_id: UUID, checked: Check) -> Standing | None:
-    """Read how the tightest quota stands after the use."""
-    if checked.standing is None:
+def _after(
+    checked: Check, *, used: Decimal = Decimal(0), reserved: Decimal = Decimal(0)
+) -> Standing | None:
+    """Say how the tightest quota stands after the use: as it was found under the lock, and this."""
+    found = checked.standing
+    if found is None:
         return None
-    feature = checked.standing.feature
-    return quota.standings(tenant_id, checked.at, feature=feature).get(feature)
+    return replace(found, used=found.used + used, reserved=found.reserved + reserved)
