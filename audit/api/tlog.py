@@ -17,7 +17,7 @@ from audit.queries import logs, proofs
 from audit.sealing.tiles import DatabaseTiles
 from audit.tree.proofs import Tile
 from kernel.authz import PUBLIC, Access, Scope
-from kernel.errors import Gone, NotFound, Unavailable
+from kernel.errors import NotFound, Unavailable
 from kernel.http.endpoint import Endpoint
 from kernel.tenancy import tenant_context
 
@@ -59,7 +59,7 @@ class LogTile(Endpoint):
         start = wanted.index * FULL
         found = [leaf for _, _, leaf in logs.entries(head.log_id, start, start + width)]
         if len(found) != width:
-            raise Gone("Entries of this bundle have been pruned.")
+            raise Unavailable("The stored log lacks entries; see audit_verify.")
         return Response(encode_entries(found), headers={"Cache-Control": _PRIVATE})
 
 

@@ -20,7 +20,7 @@ from audit.sealing.keys import ring
 from audit.sealing.tiles import DatabaseTiles
 from audit.tree.proofs import Tile
 from kernel import db
-from kernel.errors import Gone
+from kernel.errors import Unavailable
 
 _LEVELS: Final = 8
 
@@ -32,7 +32,7 @@ def write(head: Head, directory: Path) -> int:
     full tiles never change.
 
     Raises:
-        kernel.errors.Gone: entries have been pruned; their bytes cannot be given out.
+        kernel.errors.Unavailable: the stored log lacks entries or hashes: it was tampered with.
         audit.sealing.checkpoints.ForkRefusedError: the log lacks a published state.
     """
     published = proofs.checkpoint(head.log_id)
@@ -61,10 +61,13 @@ def _content(log_id: UUID, path: TilePath) -> bytes:
     if path.level is None:
         found = logs.entries(log_id, start, start + path.width)
         if len(found) != path.width:
-            raise Gone("Entries of this log have been pruned; their bytes are gone.")
+            raise Unavailable("The stored log lacks entries; see audit_verify.")
         return encode_entries(leaf for _, _, leaf in found)
     tile = Tile(path.level, path.index, path.width)
-    return b"".join(DatabaseTiles(log_id).read([tile])[tile])
+    found = DatabaseTiles(log_id).read([tile]).get(tile)
+    if found is None:
+        raise Unavailable("The stored log lacks hashes; see audit_verify.")
+    return b"".join(found)
 
 
 def _write_openings(log_id: UUID, size: int, path: Path) -> None:

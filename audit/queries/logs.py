@@ -65,7 +65,7 @@ def published(log_id: UUID, *, at_least: int) -> Published | None:
 def entries(log_id: UUID, start: int, stop: int) -> list[tuple[int, UUID, bytes]]:
     """Return (leaf index, entry id, hashed bytes) of the places [start, stop) in order.
 
-    A place whose bytes are gone (pruned by retention) is left out.
+    A place whose bytes are gone, which only tampering can bring about, is left out.
     """
     with db.cursor() as cursor:
         cursor.execute(

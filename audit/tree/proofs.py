@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from audit.tree.frontier import TILE_HEIGHT, TILE_WIDTH, fold
+from audit.tree.frontier import TILE_HEIGHT, TILE_WIDTH, Frontier, fold
 from audit.tree.hashes import node_hash
 
 Range = tuple[int, int]
@@ -60,6 +60,16 @@ def consistency_proof(reader: TileReader, old: int, new: int) -> list[bytes]:
 def range_root(reader: TileReader, size: int) -> bytes:
     """Return the root of the first `size` leaves, read from tiles."""
     return _range_roots(reader, [(0, size)], size)[0] if size else fold([])
+
+
+def frontier_at(reader: TileReader, size: int) -> Frontier:
+    """Return the right edge of the first `size` leaves, from which a walk can go on.
+
+    Raises:
+        TreeError: a stored hash is missing.
+    """
+    ranges = [(index << height, index + 1 << height) for height, index in perfect_subtrees(0, size)]
+    return Frontier(size, _range_roots(reader, ranges, size))
 
 
 def inclusion_ranges(index: int, size: int) -> list[Range]:

@@ -13,7 +13,6 @@ class Verdict(StrEnum):
     GAP = "gap"  # places are not dense, or sealed places have disappeared
     UNSEALED = "unsealed"  # a committed entry has had no place for too long
     ERASED = "erased"  # a committed personal value whose opening was erased: no fault
-    PRUNED = "pruned"  # bytes removed by retention, hashes kept: no fault
 
 
 FAULTS = frozenset({Verdict.INVALID, Verdict.MISSING, Verdict.GAP, Verdict.UNSEALED})

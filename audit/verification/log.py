@@ -7,13 +7,15 @@ size for which a checkpoint, a heads-log entry or an anchored note exists.
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from audit.c2sp.checkpoint import parse_checkpoint
+from audit.c2sp.checkpoint import Checkpoint, parse_checkpoint
 from audit.c2sp.errors import FormatError
 from audit.c2sp.note import parse, signed_by
 from audit.models import HEADS_STREAM
 from audit.sealing import anchors
 from audit.sealing.keys import KeyRing
+from audit.sealing.tiles import DatabaseTiles
 from audit.tree.frontier import Frontier
+from audit.tree.proofs import TreeError, frontier_at
 from audit.verification import entry, storage
 from audit.verification.findings import LogReport, Verdict
 from audit.verification.storage import StoredHead, StoredNote
@@ -24,14 +26,26 @@ Progress = Callable[[int], None]
 
 
 class LogVerifier:
-    """Walks one log once, from its first place to its last."""
+    """Walks one log once, from its first place to its last.
 
-    def __init__(self, head: StoredHead, ring: KeyRing, progress: Progress) -> None:
+    `trusted` is a checkpoint that was verified before: then the walk begins at its size, if the
+    stored log begins with its state. What lies below was checked then and is not read again.
+    """
+
+    def __init__(
+        self,
+        head: StoredHead,
+        ring: KeyRing,
+        progress: Progress,
+        trusted: Checkpoint | None = None,
+    ) -> None:
         self._head = head
         self._ring = ring
         self._progress = progress
+        self._trusted = trusted
+        self._first = trusted.size if trusted else 0
         self._frontier = Frontier()
-        self._roots: dict[int, bytes] = {0: self._frontier.root()}
+        self._roots: dict[int, bytes] = {}
         self.report = LogReport(head.log_id, head.origin, head.tenant_id, head.size)
 
     def run(self) -> LogReport:
@@ -42,6 +56,8 @@ class LogVerifier:
         wanted = {note.size for note in notes} | set(states) | {self._head.size}
         if anchored is not None:
             wanted.add(anchored.size)
+        if not self._begin():
+            return self.report
         self._walk(wanted)
         self._check_head()
         for note in notes:
@@ -53,10 +69,29 @@ class LogVerifier:
         self._check_unsealed()
         return self.report
 
+    def _begin(self) -> bool:
+        """Set out from the trusted state; tell whether the stored log begins with it."""
+        if self._trusted is not None and self._trusted.size:
+            try:
+                self._frontier = frontier_at(DatabaseTiles(self._head.log_id), self._first)
+            except TreeError as error:
+                self.report.add(Verdict.GAP, f"the trusted state is not there: {error}")
+                return False
+            if self._frontier.root() != self._trusted.root:
+                detail = f"the log does not begin with the trusted state of {self._first}"
+                self.report.add(Verdict.INVALID, detail)
+                return False
+        self._roots[self._first] = self._frontier.root()
+        return True
+
     def _walk(self, wanted: set[int]) -> None:
-        nodes = storage.nodes(self._head.log_id)
+        nodes = {
+            (level, index): digest
+            for (level, index), digest in storage.nodes(self._head.log_id).items()
+            if index + 1 << 8 * level > self._first
+        }
         of_heads = self._head.stream == HEADS_STREAM
-        for rows in storage.leaves(self._head.log_id, 0, of_heads=of_heads):
+        for rows in storage.leaves(self._head.log_id, self._first, of_heads=of_heads):
             openings = {} if of_heads else self._openings(rows)
             for row in rows:
                 digest = self._check_row(row, openings, of_heads=of_heads)
@@ -126,6 +161,8 @@ class LogVerifier:
         self._check_state(stored.size, checkpoint.root, where)
 
     def _check_state(self, size: int, root: bytes, where: str) -> None:
+        if size < self._first:
+            return
         found = self._roots.get(size)
         if found is None:
             detail = f"{where} knows {size} entries, the log has {self._frontier.size}"

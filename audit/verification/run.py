@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from uuid import UUID
 
+from audit.c2sp.checkpoint import Checkpoint
 from audit.models import HEADS_STREAM
 from audit.sealing import anchors
 from audit.sealing.keys import ring
@@ -21,6 +22,7 @@ def verify(
     tenant_id: UUID | None = None,
     *,
     log_id: UUID | None = None,
+    since: Checkpoint | None = None,
     announce: Callable[[int], None] = lambda _: None,
     progress: Progress = lambda _: None,
 ) -> Report:
@@ -29,18 +31,22 @@ def verify(
     Args:
         tenant_id: only this tenant's logs.
         log_id: only this one of them.
+        since: a state of one log that was verified before; only that log is looked at, from there.
         announce: told the number of places once it is known.
         progress: told after each batch how many places it held.
     """
     started = time.perf_counter()
     with db.use_alias("sealer"), across_tenants():
         heads = [
-            head for head in storage.heads(tenant_id) if log_id is None or head.log_id == log_id
+            head
+            for head in storage.heads(tenant_id)
+            if (log_id is None or head.log_id == log_id)
+            and (since is None or head.origin == since.origin)
         ]
         announce(sum(head.size for head in heads))
         keys = ring()
-        reports = [LogVerifier(head, keys, progress).run() for head in heads]
-        if tenant_id is None and log_id is None:
+        reports = [LogVerifier(head, keys, progress, since).run() for head in heads]
+        if tenant_id is None and log_id is None and since is None:
             reports += _lost_logs({head.log_id for head in heads})
             reports += _never_sealed()
     return Report(tuple(reports), time.perf_counter() - started)

@@ -2,6 +2,7 @@
 
 import json
 from argparse import ArgumentParser
+from pathlib import Path
 from typing import IO, Any, cast
 from uuid import UUID
 
@@ -10,6 +11,10 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from audit.c2sp.checkpoint import Checkpoint, parse_checkpoint
+from audit.c2sp.errors import FormatError
+from audit.c2sp.note import parse, signed_by
+from audit.sealing.keys import ring
 from audit.verification.findings import LogReport, Report, Verdict
 from audit.verification.run import verify
 from kernel.ids import InvalidIdError, decode
@@ -23,6 +28,11 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the options."""
         parser.add_argument("--tenant", help="only this tenant's logs (ten_… or UUID)")
+        parser.add_argument(
+            "--since",
+            type=Path,
+            help="a signed note that was verified before: check only its log, from its size on",
+        )
         parser.add_argument("--json", action="store_true", help="report as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -37,6 +47,7 @@ class Command(BaseCommand):
             task = bar.add_task("Verifying", total=None)
             report = verify(
                 tenant,
+                since=_trusted(options["since"]) if options["since"] else None,
                 announce=lambda total: bar.update(task, total=total),
                 progress=lambda count: bar.advance(task, count),
             )
@@ -44,8 +55,26 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(_document(report), indent=1))
         else:
             _show(report, Console(file=cast(IO[str], self.stdout)))
+        if options["since"] and not report.logs:
+            raise CommandError("The log of this checkpoint is gone.", returncode=1)
         if not report.valid:
             raise CommandError("The audit log is not intact.", returncode=1)
+
+
+def _trusted(path: Path) -> Checkpoint:
+    """Read a note that one of our keys signed.
+
+    Raises:
+        CommandError: the file is no note, or none of ours.
+    """
+    try:
+        note = parse(path.read_text())
+        checkpoint = parse_checkpoint(note.text)
+    except (OSError, FormatError) as error:
+        raise CommandError(f"{path}: {error}") from error
+    if not any(signed_by(note, ed) for ed, _ in ring().verifiers(checkpoint.origin)):
+        raise CommandError(f"{path} is not signed by a key of this instance")
+    return checkpoint
 
 
 def _tenant(text: str) -> UUID:
