@@ -82,6 +82,27 @@ def decode(
     return check(events)
 
 
+LINES: Final = "application/x-ndjson"
+
+
+def decode_lines(body: bytes) -> list["Event | Invalid"]:
+    """Read one event a line, each for itself: an event, or why it is none. Empty lines are passed.
+
+    Raises:
+        kernel.errors.TooLarge: more than :data:`LARGEST_BATCH` lines.
+    """
+    lines = [line for line in body.split(b"\n") if line.strip()]
+    if len(lines) > LARGEST_BATCH:
+        raise TooLarge(f"A batch holds at most {LARGEST_BATCH} events.")
+    found: list[Event | Invalid] = []
+    for line in lines:
+        try:
+            found += check([_decode(_one, line)])
+        except Invalid as refused:
+            found.append(refused)
+    return found
+
+
 def check(events: list[Event]) -> list[Event]:
     """Apply the rules that types cannot say; naive times become UTC.
 

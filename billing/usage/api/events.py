@@ -13,10 +13,11 @@ from billing.usage import permissions
 from billing.usage.api import parameters
 from billing.usage.api.reach import reach
 from billing.usage.api.shapes import EventSerializer, IngestedSerializer
-from billing.usage.cloudevents import decode
+from billing.usage.cloudevents import LINES, decode, decode_lines, media_type
 from billing.usage.queries import customers
 from billing.usage.queries.events import Listed, Search, search
-from billing.usage.services.ingest import ingest
+from billing.usage.services.ingest import Reporter, ingest
+from billing.usage.services.lines import Result, ingest_lines
 from kernel.authz import Access, PrincipalKind, Scope
 from kernel.gate.wire import hot_staff
 from kernel.http.hot import HotEndpoint, HotRequest, LeanResponse, json_response
@@ -42,15 +43,18 @@ class Events(HotEndpoint):
         if request.method != "POST":
             return cls.listing(request)
         meta = request.META
-        events = decode(request.body, meta.get("CONTENT_TYPE", ""), _attributes(meta))
         by_operator = principal.kind is not PrincipalKind.TENANT_KEY
-        ingest(
-            events,
-            tenant_id=principal.tenant_id,
-            by_operator=by_operator,
-            key_id=principal.id,
-            connection=hot_staff() if by_operator else connection,
-        )
+        reporter: Reporter = {
+            "tenant_id": principal.tenant_id,
+            "by_operator": by_operator,
+            "key_id": principal.id,
+            "connection": hot_staff() if by_operator else connection,
+        }
+        content_type = meta.get("CONTENT_TYPE", "")
+        if media_type(content_type)[0] == LINES:
+            results = ingest_lines(decode_lines(request.body), **reporter)
+            return LeanResponse(_told(results), 200, LINES)
+        ingest(decode(request.body, content_type, _attributes(meta)), **reporter)
         return LeanResponse(status=204, content_type=None)
 
     @classmethod
@@ -85,6 +89,9 @@ class Events(HotEndpoint):
         however often the same (source, id) is sent. A batch is taken whole or not at all; repeats
         in it are no error. Events of unknown types are kept. A missing or malformed value is kept,
         listed with its `validationError`, and not counted. Up to 10,000 events a request.
+
+        As `application/x-ndjson`, each line is an event for itself: sound ones are taken in one
+        commit, and the answer is 200 with a line for each, `outcome` new, repeat or invalid.
         """
         raise TypeError("served by Events.serve")
 
@@ -104,6 +111,21 @@ class Events(HotEndpoint):
     def get(self, request: Request) -> Response:
         """List events, newest first, with the reason of those that do not count."""
         raise TypeError("served by Events.serve")
+
+
+def _told(results: list[Result]) -> bytes:
+    """Write one JSON line a result."""
+    lines = []
+    for place, result in enumerate(results):
+        line: dict[str, Any] = {"line": place, "outcome": result.outcome}
+        if result.id:
+            line["id"] = result.id
+        if result.faults:
+            line["errors"] = [
+                {"code": fault.code, "message": fault.message} for fault in result.faults
+            ]
+        lines.append(dumps(line))
+    return b"\n".join([*lines, b""])
 
 
 def _attributes(meta: Mapping[str, Any]) -> dict[str, str]:

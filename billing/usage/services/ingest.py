@@ -6,7 +6,7 @@ a repeat of (source, id) within the same scope changes nothing and is no error.
 
 import json
 from decimal import Decimal
-from typing import Final
+from typing import Final, TypedDict
 from uuid import UUID
 
 from django.db.utils import DataError
@@ -27,8 +27,8 @@ _INGEST: Final = Statement(
 )
 _INGEST_ONE: Final = Statement(
     "usage_ingest_one",
-    "SELECT billing_usage_ingest_one($1::uuid, $2::uuid, $3::uuid, $4, $5, $6, $7,"
-    " $8::timestamptz, $9::jsonb, $10, $11::uuid)",
+    "SELECT CASE billing_usage_ingest_one($1::uuid, $2::uuid, $3::uuid, $4, $5, $6, $7,"
+    " $8::timestamptz, $9::jsonb, $10, $11::uuid) WHEN 1 THEN '{1}' ELSE '{}' END",
     parameters=11,
 )
 _NO_DATA: Final = "null"
@@ -37,6 +37,16 @@ SMALLEST_SCALE: Final = 16_383
 """Digits before and after the point that PostgreSQL's numeric holds."""
 TENANT_PREFIX: Final = "ten"
 _DATA_EXCEPTION: Final = "22"
+UNSTORABLE: Final = "The event holds a NUL character or a number that cannot be stored exactly."
+
+
+class Reporter(TypedDict):
+    """Who reports, as keyword arguments of :func:`ingest`."""
+
+    tenant_id: UUID | None
+    by_operator: bool
+    key_id: UUID | None
+    connection: HotConnection | None
 
 
 def ingest(
@@ -66,8 +76,27 @@ def ingest(
         kernel.errors.Unavailable: the database does not answer, or a lock was not to be had in
             time; whether the batch was written is unknown, and sending it again is safe.
     """
+    places = ingest_each(
+        events,
+        tenant_id=tenant_id,
+        by_operator=by_operator,
+        key_id=key_id,
+        connection=connection,
+    )
+    return len(places)
+
+
+def ingest_each(
+    events: list[Event],
+    *,
+    tenant_id: UUID | None,
+    by_operator: bool = False,
+    key_id: UUID | None = None,
+    connection: HotConnection | None = None,
+) -> set[int]:
+    """Do what :func:`ingest` does; return the places, from 0, of the events that were new."""
     if not events:
-        return 0
+        return set()
     scope = OPERATOR if by_operator or tenant_id is None else tenant_id
     write = _one if len(events) == 1 else _many
     try:
@@ -82,7 +111,12 @@ def ingest(
         raise _refusal(events, error) from error
     except DataError as error:
         raise _refusal(events, error) from error
-    return int(row[0] or 0)
+    return _places(row[0] or b"{}")
+
+
+def _places(raw: bytes) -> set[int]:
+    """Read ``{1,2}``, places from 1, as a set of places from 0."""
+    return {int(place) - 1 for place in raw[1:-1].split(b",")} if raw != b"{}" else set()
 
 
 Call = tuple[Statement, list[bytes | None]]
@@ -149,16 +183,15 @@ def _tenant_id(subject: str) -> UUID | None:
 
 def _refusal(events: list[Event], error: Exception) -> Exception:
     """Name the events that PostgreSQL cannot keep; its own error where none is found guilty."""
-    message = "The event holds a NUL character or a number that cannot be stored exactly."
     faults = [
-        FieldError(f"/{place}", "unstorable", message)
+        FieldError(f"/{place}", "unstorable", UNSTORABLE)
         for place, event in enumerate(events)
-        if not _storable(event)
+        if not storable(event)
     ]
     return invalid(faults) if faults else error
 
 
-def _storable(event: Event) -> bool:
+def storable(event: Event) -> bool:
     """Tell whether text and jsonb can hold the event: no NUL, numbers within numeric's range."""
     texts = [event.id, event.source, event.type, event.subject, event.dataschema or ""]
     numbers: list[str] = []

@@ -15,7 +15,7 @@ $$;
 -- p_tenant  the tenant of every event; NULL: found by subject, and unattributed where none matches
 -- p_hints   the tenant ids that stand in subjects as ten_…, NULL for the others
 -- arrays    one element for each event; a NULL time is the server's clock
--- returns   how many events were new
+-- returns   the places, from 1, of the events that were new; '{}' if none was
 --
 -- Rows go in by sorted key, and the tables always in the same order, so that overlapping batches
 -- wait for each other instead of deadlocking. Nested loops are off because the planner cannot know
@@ -24,14 +24,14 @@ CREATE FUNCTION billing_usage_ingest(
   p_scope uuid, p_tenant uuid, p_key uuid,
   p_id text[], p_source text[], p_type text[], p_subject text[],
   p_time timestamptz[], p_data jsonb[], p_schema text[], p_hints uuid[]
-) RETURNS bigint LANGUAGE plpgsql SET enable_nestloop = off SET plan_cache_mode = force_generic_plan AS $$
+) RETURNS bigint[] LANGUAGE plpgsql SET enable_nestloop = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   v_now timestamptz := clock_timestamp();
   v_tenants uuid[];
   v_scopes uuid[];
   v_types text[];
   v_shard smallint := pg_backend_pid() & 3;
-  v_new bigint;
+  v_new bigint[];
   v_slugs text[];
   v_times timestamptz[];
   v_amounts numeric[];
@@ -52,10 +52,10 @@ BEGIN
   SELECT array_agg(DISTINCT type) INTO v_types FROM unnest(p_type) AS t (type);
 
   WITH input AS MATERIALIZED (
-    SELECT nextval('billing_usage_seq') AS seq, tenant_id, id, source, type, subject,
+    SELECT nextval('billing_usage_seq') AS seq, place, tenant_id, id, source, type, subject,
            coalesce(time, v_now) AS time, data, dataschema
     FROM unnest(v_tenants, p_id, p_source, p_type, p_subject, p_time, p_data, p_schema)
-      AS u (tenant_id, id, source, type, subject, time, data, dataschema)
+      WITH ORDINALITY AS u (tenant_id, id, source, type, subject, time, data, dataschema, place)
   ), fresh AS (
     INSERT INTO billing_usage_seen (scope, source, id, seq, time)
     SELECT p_scope, source, id, seq, time FROM input ORDER BY source COLLATE "C", id COLLATE "C", seq
@@ -101,7 +101,7 @@ BEGIN
     ORDER BY 1, 2, 3, 4, 5, 6
     ON CONFLICT DO NOTHING
   )
-  SELECT (SELECT count(*) FROM event), array_agg(tenant_id), array_agg(slug), array_agg(time),
+  SELECT (SELECT coalesce(array_agg(place), '{}') FROM event), array_agg(tenant_id), array_agg(slug), array_agg(time),
          array_agg(amount)
     INTO v_new, v_tenants, v_slugs, v_times, v_amounts
     FROM (SELECT tenant_id, slug, time, sum(number) AS amount FROM measured

@@ -15,7 +15,9 @@ import psycopg
 import pytest
 import requests
 
-from kernel.postgres.targets import Role
+from kernel.postgres import socket_directory
+from kernel.postgres.layout import PORT
+from kernel.postgres.targets import DATABASE, Role
 from tests.billing.usage.reports import word
 from tests.systems import RunningSystem, running_system
 
@@ -102,10 +104,12 @@ def a_backend(system: RunningSystem) -> int | None:
 
 
 def owner(system: RunningSystem) -> "psycopg.Connection":
-    socket = next(p.parent for p in system.home.parent.rglob(".s.PGSQL.*") if p.is_socket())
-    port = next(socket.glob(".s.PGSQL.*[0-9]")).name.rpartition(".")[2]
     return psycopg.connect(
-        host=str(socket), port=port, user=Role.OWNER, dbname="innkeeper", autocommit=True
+        host=str(socket_directory(system.home)),
+        port=PORT,
+        user=Role.OWNER,
+        dbname=DATABASE,
+        autocommit=True,
     )
 
 
