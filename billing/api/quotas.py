@@ -16,10 +16,10 @@ from billing import permissions
 from billing.api.shapes import (
     CommitSerializer,
     ConsumeSerializer,
+    QuotaUseSerializer,
     ReleaseSerializer,
     ReservationSerializer,
     ReserveSerializer,
-    UsedSerializer,
 )
 from billing.catalog.models.values import quantity as read_quantity
 from billing.catalog.queries import FeatureFact, feature_fact
@@ -102,7 +102,7 @@ class ConsumeView(QuotaEndpoint):
 
     access: ClassVar = {"POST": _CONSUME}
 
-    @extend_schema(request=ConsumeSerializer, responses=UsedSerializer)
+    @extend_schema(request=ConsumeSerializer, responses=QuotaUseSerializer)
     def post(self, request: Request, customer: str, feature: str) -> Response:
         """Use a quantity, all of it or nothing.
 
@@ -142,7 +142,7 @@ class CommitView(QuotaEndpoint):
 
     access: ClassVar = {"POST": _CONSUME}
 
-    @extend_schema(request=CommitSerializer, responses=UsedSerializer)
+    @extend_schema(request=CommitSerializer, responses=QuotaUseSerializer)
     def post(self, request: Request, customer: str, feature: str) -> Response:
         """Use what a reservation holds, or a part of it, and free the rest.
 

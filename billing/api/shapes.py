@@ -221,7 +221,7 @@ class AmountsSerializer(serializers.Serializer[Any]):
     resetAt = serializers.DateTimeField(required=False)
 
 
-class UsedSerializer(AmountsSerializer):
+class QuotaUseSerializer(AmountsSerializer):
     """What was used."""
 
     eventId = serializers.CharField(help_text="The id of the usage event.")

@@ -119,7 +119,8 @@ class Migration(migrations.Migration):
                             models.Q(("kind", "metered"), models.Q(("meter", ""), _negated=True)),
                             models.Q(
                                 models.Q(("kind", "metered"), _negated=True),
-                                models.Q(("meter", ""), ("plan_limit", "")),
+                                ("meter", ""),
+                                ("plan_limit", ""),
                             ),
                             _connector="OR",
                         ),

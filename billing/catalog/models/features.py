@@ -55,8 +55,8 @@ class Feature(models.Model):
             ),
             models.CheckConstraint(
                 name="billing_feature_meter",
-                condition=models.Q(kind=Kind.METERED) & ~models.Q(meter="")
-                | ~models.Q(kind=Kind.METERED) & models.Q(meter="", plan_limit=""),
+                condition=models.Q(kind=Kind.METERED.value) & ~models.Q(meter="")
+                | ~models.Q(kind=Kind.METERED.value) & models.Q(meter="", plan_limit=""),
             ),
             models.UniqueConstraint(
                 name="billing_feature_plan_limit",
