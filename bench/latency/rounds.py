@@ -96,7 +96,8 @@ def measure(
     for _ in range(warm_up):
         for samples in order:
             answer = _ask(application, samples, next(numbers))
-            samples.cold = answer.ms if samples.cold is None else samples.cold
+            if answer is not None and samples.cold is None:
+                samples.cold = answer.ms
         order = [samples for samples in order if samples.failure is None]
     gc.collect()
     rng, calibration = random.Random(seed), []  # noqa: S311 - order only
@@ -106,6 +107,8 @@ def measure(
             calibration.append(calibrate())
             with Watch() as watch:
                 answer = _ask(application, samples, next(numbers))
+            if answer is None:
+                continue
             samples.ms.append(answer.ms)
             samples.contaminated.append(watch.result)
             samples.largest_body = max(samples.largest_body, len(answer.body))
@@ -113,14 +116,21 @@ def measure(
     return results, Calibration(calibration)
 
 
-def _ask(application: Application, samples: Samples, number: int) -> Answer:
+def _ask(application: Application, samples: Samples, number: int) -> Answer | None:
+    """The answer, or None with the reason noted where the case is answered or prepared wrongly."""
     probe = samples.probe
-    answer = send(application, probe.prepare(number))
-    if answer.status not in probe.statuses:
-        wanted = " or ".join(str(status) for status in probe.statuses)
-        body = answer.body[:400].decode(errors="replace")
-        samples.failure = f"status {answer.status} instead of {wanted}: {body}"
-    return answer
+    try:
+        call = probe.prepare(number)
+    except (AssertionError, LookupError) as error:
+        samples.failure = f"request {number} cannot be prepared: {error!r}"
+        return None
+    answer = send(application, call)
+    if answer.status in probe.statuses:
+        return answer
+    wanted = " or ".join(str(status) for status in probe.statuses)
+    body = answer.body[:400].decode(errors="replace")
+    samples.failure = f"status {answer.status} instead of {wanted}: {body}"
+    return None
 
 
 def findings(samples: Samples, names: Sequence[str] = PERCENTILES) -> list[Finding]:

@@ -59,8 +59,9 @@ def change_meter(world: World, number: int) -> Call:
 
 def delete_meter(world: World, number: int) -> Call:
     """A meter made just before."""
-    made = world.send(define_meter(world, number)).json()
-    return json_call("DELETE", f"{V1}/meters/{made['id']}", world.quiet_tenant.key)
+    made = world.send(define_meter(world, number))
+    assert made.status == 201, made.body
+    return json_call("DELETE", f"{V1}/meters/{made.json()['id']}", world.quiet_tenant.key)
 
 
 def ask(world: World) -> Call:
