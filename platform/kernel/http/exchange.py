@@ -73,7 +73,7 @@ class Exchange:
         """Do the same for an answer whose body is a stream: all but its length and encoding."""
         facts.status = status
         for name, value in self._fixed.items():
-            headers[name] = value
+            headers.setdefault(name, value)
         headers["X-Request-Id"] = facts.request_id
         headers["traceresponse"] = facts.traceparent()
         headers.setdefault("Content-Security-Policy", _API_POLICY)
