@@ -32,6 +32,8 @@ class Environment:
     """``TRUSTED_PROXIES``: addresses or networks whose X-Forwarded-For is believed."""
     metrics_networks: list[str]
     """``INNKEEPER_METRICS_NETWORKS``: who may scrape ``/metrics``; default loopback."""
+    worker_metrics: str
+    """``INNKEEPER_WORKER_METRICS``: ``host:port`` where a worker answers scrapes; default none."""
     pool_size: int
     """``INNKEEPER_POOL_SIZE``: connections a serving process keeps; default 4."""
     log_level: str
@@ -60,6 +62,7 @@ def read() -> Environment:
             metrics_networks=env.list(
                 "INNKEEPER_METRICS_NETWORKS", default=["127.0.0.0/8", "::1/128"]
             ),
+            worker_metrics=env.str("INNKEEPER_WORKER_METRICS", default=""),
             pool_size=env.int("INNKEEPER_POOL_SIZE", default=4),
             log_level=env.str("INNKEEPER_LOG_LEVEL", default="info"),
             max_body_bytes=env.int("INNKEEPER_MAX_BODY", default=2 * 1024 * 1024),

@@ -14,7 +14,9 @@ INNKEEPER_PUBLIC_URL = _environment.public_url
 INNKEEPER_MAX_BODY_BYTES = _environment.max_body_bytes
 INNKEEPER_TRUSTED_PROXIES = _environment.trusted_proxies
 INNKEEPER_METRICS_NETWORKS = _environment.metrics_networks
+INNKEEPER_WORKER_METRICS = _environment.worker_metrics
 INNKEEPER_SLA_TARGET_MS = 15
+INNKEEPER_SLOW_STATEMENT_MS = 100
 INNKEEPER_VERSION = version("innkeeper")
 
 SECRET_KEY = _environment.secret_key

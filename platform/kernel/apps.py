@@ -7,6 +7,7 @@ from django.core import checks
 from django.utils.module_loading import import_string
 
 from kernel.tenancy.context import connect_signals
+from kernel.vitals import slow
 
 
 class KernelConfig(AppConfig):
@@ -15,8 +16,9 @@ class KernelConfig(AppConfig):
     name = "kernel"
 
     def ready(self) -> None:
-        """Clear the tenant at every connection checkout."""
+        """Clear the tenant at every connection checkout and time every statement."""
         connect_signals()
+        slow.watch()
         # By name: views can be imported only after all apps are loaded.
         checks.register(_check_routes, checks.Tags.urls)
 

@@ -21,6 +21,7 @@ from rest_framework import serializers
 from kernel.authz import PUBLIC
 from kernel.gate.wire import conninfo
 from kernel.http.hot import HotEndpoint, HotRequest, LeanResponse, json_response
+from kernel.vitals import memory
 
 REFRESH_S = 1.0
 STALE_S = 2.0
@@ -83,6 +84,7 @@ class Watcher:
     def _run(self) -> None:
         while True:
             self.look()
+            memory.note()
             time.sleep(REFRESH_S)
 
     def _ask(self, checks: dict[str, str]) -> None:

@@ -4,6 +4,7 @@ import signal
 from argparse import ArgumentParser
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from kernel import events, idempotency
@@ -13,6 +14,7 @@ from kernel.jobs import engine
 from kernel.jobs.queue import JobRequested
 from kernel.jobs.services import every, services
 from kernel.jobs.supervisor import Supervisor
+from kernel.vitals import exporter
 
 HOUR_S = 3600.0
 
@@ -50,6 +52,8 @@ class Command(BaseCommand):
         services.register("jobs", engine.run_worker)
         services.register("reaper", engine.run_reaper)
         services.register("purge", every(HOUR_S, purge))
+        if settings.INNKEEPER_WORKER_METRICS:
+            services.register("metrics", exporter.run)
 
 
 def purge() -> None:

@@ -1,0 +1,27 @@
+"""The worker's own ``/metrics``: it serves no requests, so that Prometheus needs another door."""
+
+import threading
+
+from django.conf import settings
+from prometheus_client import REGISTRY, start_http_server
+
+from kernel.vitals.background import Background
+
+
+def run(stop: threading.Event) -> None:
+    """Answer scrapes at INNKEEPER_WORKER_METRICS until told to stop; a service of the worker.
+
+    Raises:
+        OSError: the address is taken or not of this machine.
+    """
+    host, _, port = settings.INNKEEPER_WORKER_METRICS.rpartition(":")
+    collector = Background()
+    server, thread = start_http_server(int(port), host)
+    REGISTRY.register(collector)
+    try:
+        stop.wait()
+    finally:
+        REGISTRY.unregister(collector)
+        server.shutdown()
+        server.server_close()
+        thread.join()
