@@ -92,7 +92,7 @@ class ApiKeyAdmin(CredentialAdmin):
     list_display = ("name", "recognised_by", "tenant", "state", "expires_at", "created_at")
     actions = [_REVOKE]
     fields = (
-        "shown_id", "name", "recognised_by", "tenant", "state", "environment", "permissions",
+        "api_id", "name", "recognised_by", "tenant", "state", "environment", "permissions",
         "cidrs", "daily", "burst", "expires_at", "last_used", "created_at", "creator", "revoked_at",
     )  # fmt: skip
     readonly_fields = fields
@@ -131,7 +131,7 @@ class PlatformKeyAdmin(CredentialAdmin):
     list_display = ("name", "recognised_by", "state", "expires_at", "created_at")
     actions = [_REVOKE_PLATFORM]
     fields = (
-        "shown_id", "name", "recognised_by", "state", "environment", "permissions", "cidrs",
+        "api_id", "name", "recognised_by", "state", "environment", "permissions", "cidrs",
         "expires_at", "created_at", "creator", "revoked_at",
     )  # fmt: skip
     readonly_fields = fields
@@ -145,7 +145,7 @@ class MembershipAdmin(StaffModelAdmin):
     list_display = ("email", "name", "role", "tenant", "created_at")
     list_filter = ("role",)
     search_fields = ("email", "name")
-    fields = ("public_id", "tenant", "person", "email", "name", "role", "created_at", "updated_at")
+    fields = ("api_id", "tenant", "person", "email", "name", "role", "created_at", "updated_at")
     readonly_fields = fields
 
     @admin.display(description="tenant")
@@ -169,7 +169,7 @@ class UserAdmin(StaffModelAdmin):
     list_filter = ("is_staff", "is_superuser", "is_active")
     search_fields = ("email", "name")
     fields = (
-        "public_id", "email", "name", "is_active", "is_staff", "is_superuser", "memberships",
+        "api_id", "email", "name", "is_active", "is_staff", "is_superuser", "memberships",
         "last_login", "created_at",
     )  # fmt: skip
     readonly_fields = fields

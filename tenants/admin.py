@@ -43,12 +43,12 @@ class TenantAdmin(StaffModelAdmin):
     """Look up tenants; suspend, restore and close them."""
 
     id_prefix = PREFIX
-    list_display = ("slug", "name", "status", "public_id", "created_at")
+    list_display = ("slug", "name", "status", "api_id", "created_at")
     list_filter = ("status",)
     search_fields = ("slug", "name")
     actions = [_SUSPEND, _RESTORE, _CLOSE]
     fields = (
-        "public_id", "slug", "name", "status", "plan", "timezone", "owned",
+        "api_id", "slug", "name", "status", "plan", "timezone", "owned",
         "created_at", "updated_at", "suspended_at", "closed_at",
     )  # fmt: skip
     readonly_fields = fields

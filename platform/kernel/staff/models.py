@@ -48,6 +48,11 @@ class StaffModelAdmin(_ModelAdmin):
     paginator = BoundedPaginator
     actions_on_top = True
 
+    @admin.display(description="id", ordering="pk")
+    def api_id(self, obj: models.Model) -> str:
+        """Show the id as the API does."""
+        return ids.encode(self.id_prefix, obj.pk)
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Nothing is added through a form."""
         return False
