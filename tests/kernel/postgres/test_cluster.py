@@ -156,15 +156,16 @@ def test_server__started_by_root__runs_as_another_account(shared_cluster: Cluste
 
 @AS_ROOT
 def test_socket__for_another_account__refuses_every_role(shared_cluster: Cluster) -> None:
-    other = pwd.getpwnam("daemon")
+    daemon = pwd.getpwnam("daemon")
+    other = ServerAccount("daemon", daemon.pw_uid, daemon.pw_gid)
+    programs = shared_cluster.provider.reachable_for(other, shared_cluster.layout.runtime)
     socket = shared_cluster.layout.socket
     # Even the directory is closed; open it to see that the server refuses by itself.
     socket.chmod(0o755)
-    code = f"import psycopg; psycopg.connect({shared_cluster.bootstrap.dsn()!r})"
-    psql = [str(shared_cluster.provider.bin / "psql"), shared_cluster.bootstrap.dsn(), "-c", code]
+    psql = [str(programs.bin / "psql"), shared_cluster.bootstrap.dsn(), "-c", "SELECT 1"]
 
     refused = subprocess.run(
-        psql, check=False, capture_output=True, text=True, user=other.pw_uid, group=other.pw_gid,
+        psql, check=False, capture_output=True, text=True, user=other.uid, group=other.gid,
         extra_groups=[], cwd="/",
     )  # fmt: skip
     socket.chmod(0o700)
