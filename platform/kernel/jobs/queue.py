@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import orjson
 
+from kernel import tenancy
 from kernel.events import DomainEvent, emit
 
 JsonFunction = Callable[..., None]
@@ -68,7 +69,14 @@ def enqueue(wanted: Job, **arguments: Any) -> None:
         kernel.db.TransactionRequiredError: no transaction is open.
         TypeError: an argument is no JSON.
     """
-    emit(JobRequested(job=wanted.name, arguments=orjson.dumps(arguments).decode()))
+    emit(
+        JobRequested(
+            # The app may write the outbox for its own tenant only.
+            tenant_id=tenancy.tenant_or_none(),
+            job=wanted.name,
+            arguments=orjson.dumps(arguments).decode(),
+        )
+    )
 
 
 def named(name: str) -> Job:
