@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.utils import timezone
-from kernel.events import emit
 
 from accounts import queries
 from accounts.actions import KEY_CREATED, KEY_REVOKED
@@ -16,6 +15,7 @@ from accounts.services.issuing import NewKey
 from audit.services import audited, record
 from kernel.authz import current_principal
 from kernel.errors import Forbidden
+from kernel.events import emit
 from kernel.gate import keys as format_of_keys
 from kernel.gate import projection
 from kernel.gate.keys import MintedKey

@@ -5,7 +5,6 @@ from uuid import UUID
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError
-from kernel.events import emit
 
 from accounts import queries
 from accounts.actions import MEMBER_ADDED, MEMBER_CHANGED, MEMBER_REMOVED
@@ -18,6 +17,7 @@ from accounts.services.granting import require_ceiling
 from audit.services import audited, record
 from kernel import db
 from kernel.errors import Conflict, FieldError, Invalid
+from kernel.events import emit
 from kernel.ids import new_id
 from kernel.tenancy import current_tenant
 
