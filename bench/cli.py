@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 
 from bench import session
 from bench.load.closed_loop import WrkMissingError
@@ -18,8 +20,13 @@ EXIT = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 75}  # 75: try a
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what the arguments ask for; 0 = all shown, 1 = a claim failed, 75 = inconclusive."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _stop)  # as Ctrl-C: whatever the run started is stopped
     try:
         report = session.run(options(arguments), say)
+    except KeyboardInterrupt:
+        say("Stopped.")
+        return 130
     except WrkMissingError as missing:
         say(str(missing))
         return 2
@@ -30,6 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         report.record()
     conclude(report)
     return EXIT[report.verdict()]
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def options(arguments: Sequence[str] | None = None) -> Options:

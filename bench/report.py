@@ -160,7 +160,22 @@ def markdown(report: Report) -> str:
         lines += _ladder_lines(report.ladder)
     if report.open_loop is not None:
         lines += _open_loop_lines(report.open_loop, report.open_loop_rate)
+    if report.exactness:
+        lines += _exact_lines(report.exactness)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _exact_lines(found: dict[str, Any]) -> list[str]:
+    lines = [
+        f"Exact: {found['sent']:,} requests in {found['seconds']:.1f} s; {found['admitted']:,} "
+        f"admitted, {found['refused']:,} refused, {found['counted']:,} in the usage record."
+    ]
+    if peer := found.get("assembly"):
+        lines[0] += (
+            f" The assembly, asked {peer['sent']} times with a limit of {peer['limit']} a day, "
+            f"admitted {peer['admitted']}: each of its processes counts for itself."
+        )
+    return [*lines, ""]
 
 
 def _claim_row(claim: Claim) -> str:

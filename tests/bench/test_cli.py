@@ -131,7 +131,8 @@ def test_judge__seven_times_the_assembly__fails() -> None:
 def test_judge__busy_machine__is_inconclusive_but_counts_are_judged_all_the_same() -> None:
     exact = {
         "sent": 12_000, "admitted": 10_001, "refused": 1_999, "unanswered": 0,
-        "counted": 10_001, "refusal_headers": {"retry-after": "5"},
+        "counted": 10_001, "refusal_headers": {"retry-after": "5"}, "seconds": 4.0,
+        "assembly": {"sent": 400, "limit": 100, "admitted": 200},
     }  # fmt: skip
     found = report(
         ladder=ladder([3000, 3000], [300, 300]), objection="machine busy: x", exactness=exact
@@ -142,6 +143,7 @@ def test_judge__busy_machine__is_inconclusive_but_counts_are_judged_all_the_same
     assert verdicts["exact_limit"] is Verdict.FAIL
     assert verdicts["exact_headers"] is Verdict.FAIL
     assert verdicts["exact_count"] is Verdict.PASS
+    assert "asked 400 times with a limit of 100 a day, admitted 200" in markdown(found)
 
 
 def test_judge__lost_answers_of_the_open_loop__fail_however_quick_the_others() -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import http.client
+import shutil
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from bench import processes
 from bench.ladder import Rung, climb
 from bench.load import closed_loop
 from bench.load.closed_loop import Rate
@@ -58,6 +62,20 @@ def test_floor__raw_wsgi__answers_counts_its_cpu_and_leaves_nothing_running(tmp_
         server.close()
     assert server.process.poll() is not None
     assert server.own_cpu_seconds() == 0
+
+
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
+def test_run__terminated__stops_what_it_started(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    process = spawn([sys.executable, "-m", "bench", "--only", "raw", "--seconds", "30"], log)
+    deadline = time.monotonic() + 30
+    while len(processes.tree(process.pid)) < 5 and time.monotonic() < deadline:
+        time.sleep(0.1)  # the run, granian with two workers, and wrk
+    started = processes.tree(process.pid)
+    assert len(started) >= 5
+    process.terminate()
+    assert process.wait(30) == 130
+    assert [pid for pid in started if processes.tree(pid)] == []
 
 
 def test_wait_until_up__process_that_ends__tells_its_last_words(tmp_path: Path) -> None:
