@@ -29,7 +29,8 @@ class Endpoint(APIView):
 
     Subclasses define ``get``, ``post``, ``put``, ``patch`` or ``delete`` and declare ``access`` for
     exactly these. Reads run in autocommit; writes run in one transaction together with the record
-    of their Idempotency-Key. OPERATOR routes run as staff, all others as the app role.
+    of their Idempotency-Key. OPERATOR routes run as staff, and so do ANY_TENANT routes for an
+    operator who named no tenant; all others run as the app role.
     """
 
     access: ClassVar[Mapping[str, Access]] = {}
@@ -149,8 +150,13 @@ class Endpoint(APIView):
 
 @contextmanager
 def _work_scope(access: Access, principal: Principal) -> Iterator[None]:
-    if access.scope is Scope.OPERATOR:
-        with tenancy.across_tenants():
+    """Work for the tenant; the operator who named none works as staff, across tenants.
+
+    So a write of the operator and the record of its Idempotency-Key are one transaction.
+    """
+    named_none = access.scope is Scope.ANY_TENANT and principal.tenant_id is None
+    if access.scope is Scope.OPERATOR or named_none:
+        with db.use_alias("staff"), tenancy.across_tenants():
             yield
         return
     with tenancy.adopted(principal.tenant_id):

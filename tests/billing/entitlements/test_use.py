@@ -6,10 +6,13 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.test import Client
 
 from billing.catalog.queries import feature_fact
 from billing.entitlements.errors import QuotaUsedUpError
+from billing.entitlements.models import Override
 from billing.entitlements.services import use
+from billing.entitlements.services.overrides import revoke
 from kernel import db
 from kernel.ids import decode, encode, new_id
 from kernel.tenancy import tenant_context
@@ -32,6 +35,13 @@ def house():
 def platform(session_database):
     session_database.ensure()
     return make_key()
+
+
+def limit_again(house, amount):
+    """Replace the limit that the fixture has given."""
+    with staff():
+        revoke(Override.objects.get(tenant_id=house.id, revoked_at=None))
+    limit(house, amount)
 
 
 def act(house, verb, body, status=200, key=None, **headers):
@@ -114,6 +124,36 @@ def test_consume__repeated_with_its_idempotency_key__counts_once(house):
     assert again == first
     assert value(house)["usage"] == 3
     act(house, "consume", {"quantity": 4}, status=422, **key)
+
+
+def test_consume__repeated_by_a_platform_key__counts_once_and_per_customer(house, platform):
+    other = make_house("basic")
+    key = {"Idempotency-Key": f"k-{house.slug}"}
+
+    first = act(house, "consume", {"quantity": 3}, key=platform, **key)
+    again = act(house, "consume", {"quantity": 3}, key=platform, **key)
+
+    assert again == first
+    assert value(house)["usage"] == 3
+    act(other, "consume", {"quantity": 3}, status=422, key=platform, **key)
+    assert value(other)["usage"] == 0
+
+
+def test_consume__refused__is_decided_anew_and_never_asks_to_be_retried(house):
+    key = {"Idempotency-Key": "refused"}
+    act(house, "consume", {"quantity": LIMIT + 1}, status=409, **key)
+    path = f"/api/v1/customers/{house.slug}/entitlements/processed_units/consume"
+
+    refused = Client().post(
+        path,
+        b'{"quantity": 101}',
+        content_type="application/json",
+        headers={"Authorization": f"Bearer {house.key}"},
+    )
+
+    assert (refused.status_code, "Retry-After" in refused.headers) == (409, False)
+    limit_again(house, LIMIT + 1)
+    act(house, "consume", {"quantity": LIMIT + 1}, **key)
 
 
 def test_consume__by_platform_key__counts_for_the_named_customer(house, platform):
