@@ -19,7 +19,7 @@ from kernel.postgres.home import make_home
 from kernel.postgres.instance import server_of_environment
 
 _POLL = 0.1
-_READY_SECONDS = 60.0
+_READY_SECONDS = 120.0
 _STOP_SECONDS = 30.0
 _RESTART_PAUSES = (1.0, 2.0, 5.0, 15.0, 30.0)
 

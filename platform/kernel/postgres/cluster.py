@@ -89,8 +89,9 @@ class Cluster:
         if self.layout.note:
             self.say(self.layout.note)
         try:
-            self.layout.prepare(self.account)
+            self.layout.make_root(self.account)
             with exclusively(self.layout.lock, seconds=seconds):
+                self.layout.make_rest(self.account)
                 return self._start_alone(seconds)
         except OSError as error:
             raise PostgresError(f"{self.layout.root} cannot be used: {error}") from error

@@ -92,12 +92,11 @@ class Layout:
         """Tell whether a database cluster exists."""
         return (self.data / "PG_VERSION").exists()
 
-    def prepare(self, account: ServerAccount) -> None:
-        """Make the directories; existing ones are checked, never taken over.
+    def make_root(self, account: ServerAccount) -> None:
+        """Make the directory that everything else and the lock lie in.
 
         Raises:
-            PostgresError: a parent is closed to the server's account, or a directory on the way
-                belongs to somebody else.
+            PostgresError: the server's account cannot reach it.
         """
         passable = 0o711 if account.is_borrowed else 0o700
         for directory in reversed((self.root, *self.root.parents)):
@@ -107,6 +106,13 @@ class Layout:
                 f"Account {account.name} cannot reach {self.root}. Open the way to it, choose "
                 "another INNKEEPER_HOME, or start as the user who owns it."
             )
+
+    def make_rest(self, account: ServerAccount) -> None:
+        """Make the directories inside, under the lock; existing ones are never taken over.
+
+        Raises:
+            ForeignDirectoryError: one of them belongs to somebody else.
+        """
         _own(self.conf, os.geteuid(), os.getegid(), 0o755 if account.is_borrowed else 0o700)
         for directory in (self.log, self.socket):
             _own(directory, account.uid, account.gid, 0o700)

@@ -106,7 +106,7 @@ def test_start__on_data_of_another_major__refuses_with_the_way_out(cluster: Clus
 
 def test_start__on_a_directory_that_is_no_cluster__leaves_it_alone(short_directory: Path) -> None:
     cluster = cluster_at(short_directory / "root")
-    cluster.layout.prepare(cluster.account)
+    cluster.layout.make_root(cluster.account)
     cluster.layout.data.mkdir(mode=0o700)
     shutil.chown(cluster.layout.data, cluster.account.uid, cluster.account.gid)
     (cluster.layout.data / "letters.txt").write_text("mine")
@@ -119,7 +119,7 @@ def test_start__on_a_directory_that_is_no_cluster__leaves_it_alone(short_directo
 
 def test_start__after_a_crash_of_initdb__begins_anew(short_directory: Path) -> None:
     cluster = cluster_at(short_directory / "root")
-    cluster.layout.prepare(cluster.account)
+    cluster.layout.make_root(cluster.account)
     (cluster.layout.root / "staging-cluster").mkdir()
     (cluster.layout.root / "staging-cluster" / "PG_VERSION").write_text("18\n")
 

@@ -53,7 +53,7 @@ def test_layout__of_a_closed_home_with_data__stays_there_rather_than_start_empty
     assert layout.root == tmp_path / "postgres"
 
 
-def test_prepare__with_a_directory_of_somebody_else__refuses_and_changes_nothing(
+def test_make_rest__with_a_directory_of_somebody_else__refuses_and_changes_nothing(
     short_directory: Path,
 ) -> None:
     account = ServerAccount.choose()
@@ -63,17 +63,17 @@ def test_prepare__with_a_directory_of_somebody_else__refuses_and_changes_nothing
     layout.conf.symlink_to(short_directory)
 
     with pytest.raises(ForeignDirectoryError, match="belongs to user id"):
-        layout.prepare(account)
+        layout.make_rest(account)
 
     assert layout.conf.is_symlink()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root lends the server another account")
-def test_prepare__behind_a_closed_parent__refuses_and_opens_nothing(tmp_path: Path) -> None:
+def test_make_root__behind_a_closed_parent__refuses_and_opens_nothing(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
 
     with pytest.raises(PostgresError, match="cannot reach"):
-        Layout.at(closed / "root", SOMEBODY).prepare(SOMEBODY)
+        Layout.at(closed / "root", SOMEBODY).make_root(SOMEBODY)
 
     assert closed.stat().st_mode & 0o777 == 0o700
