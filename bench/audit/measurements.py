@@ -5,6 +5,7 @@ import statistics
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -152,7 +153,8 @@ def search(count: int) -> dict[str, Any]:
         with tenant_context(tenant):
             lists.append(_timed(lambda: list(Event.objects.order_by("-id")[:51])))
             rows = filtered({"q": "thing7 changed"}, Event.objects.all())
-            searches.append(_timed(lambda rows=rows: list(rows.order_by("-id")[:51])))
+            newest = rows.order_by("-id")[:51]
+            searches.append(_timed(partial(list, newest)))
     return {"entries": total, "list": _spread(lists), "search": _spread(searches)}
 
 
@@ -233,7 +235,8 @@ def _seal_until(stop: threading.Event) -> None:
             "CREATE TABLE bench_sealed (log_id uuid, first bigint, past bigint, at timestamptz)"
         )
         cursor.execute("GRANT SELECT, INSERT ON bench_sealed TO innkeeper_sealer")
-    sealer, sizes = Sealer(), {}
+    sealer = Sealer()
+    sizes: dict[UUID, int] = {}
     while not stop.is_set() or sealer.run_once().sealed:
         if sealer.run_once().sealed:
             _note(sizes)
