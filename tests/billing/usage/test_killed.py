@@ -15,14 +15,12 @@ import psycopg
 import pytest
 import requests
 
-from kernel.postgres import socket_directory
-from kernel.postgres.layout import PORT
-from kernel.postgres.targets import DATABASE, Role
+from kernel.postgres import Role, targets
 from tests.billing.usage.reports import word
 from tests.systems import RunningSystem, running_system
 
 pytestmark = pytest.mark.serial
-KILLS = 3
+KILLS = int(os.environ.get("INNKEEPER_KILLS", "2"))
 PATIENCE = 60.0
 CLIENTS = 4
 BATCH = 40
@@ -75,6 +73,30 @@ class Client(threading.Thread):
             time.sleep(0.02)
 
 
+def define(system: RunningSystem, kind: str) -> None:
+    """Let the operator count the events of a type."""
+    body = {"slug": kind, "eventType": kind, "aggregation": "SUM", "valueProperty": "$.value"}
+    headers = {"Authorization": f"Bearer {system.demo()['platform_key']}"}
+    url = f"{system.base_url}/api/v1/meters"
+    assert requests.post(url, json=body, headers=headers, timeout=20).status_code == 201
+
+
+def counted(system: RunningSystem, kind: str) -> int:
+    """Read the meter; a worker that was just killed may still be missing."""
+    headers = {"Authorization": f"Bearer {system.demo()['platform_key']}"}
+    url = f"{system.base_url}/api/v1/meters/{kind}/query"
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            answer = requests.get(url, headers=headers, timeout=20)
+        except requests.RequestException:
+            continue
+        if answer.status_code == 200:
+            return int(answer.json()["data"][0]["value"])
+        time.sleep(0.2)
+    raise TimeoutError(url)
+
+
 def children(pid: int) -> list[int]:
     return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
@@ -104,13 +126,10 @@ def a_backend(system: RunningSystem) -> int | None:
 
 
 def owner(system: RunningSystem) -> "psycopg.Connection":
-    return psycopg.connect(
-        host=str(socket_directory(system.home)),
-        port=PORT,
-        user=Role.OWNER,
-        dbname=DATABASE,
-        autocommit=True,
-    )
+    environ = {**os.environ, "INNKEEPER_HOME": str(system.home)}
+    for name in ("DATABASE_URL", "INNKEEPER_DB_SOCKET", "INNKEEPER_DB_NAME"):
+        environ.pop(name, None)
+    return psycopg.connect(targets(environ)[Role.OWNER].dsn(), autocommit=True)
 
 
 @pytest.mark.parametrize("victim", [a_worker, a_backend])
@@ -118,6 +137,7 @@ def test_ingest__killed_again_and_again__keeps_every_acknowledged_event_once(
     system, victim, tmp_path
 ):
     kind = word()
+    define(system, kind)
     stop = threading.Event()
     clients = [Client(system, kind, tmp_path / str(n), stop) for n in range(CLIENTS)]
     for client in clients:
@@ -149,3 +169,4 @@ def test_ingest__killed_again_and_again__keeps_every_acknowledged_event_once(
     assert sum(client.resent for client in clients) > 0
     assert len(ids) == len(set(ids))
     assert set(ids) == set(acknowledged)
+    assert counted(system, kind) == len(ids)
