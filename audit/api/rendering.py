@@ -12,6 +12,7 @@ from kernel.ids import encode
 
 EVENT_PREFIX = "aud"
 TENANT_PREFIX = "ten"
+_PLACES = ("context.metadata.", "changes.before.", "changes.after.", "context.")
 
 
 def render(events: Sequence[Event]) -> list[dict[str, Any]]:
@@ -23,7 +24,7 @@ def render(events: Sequence[Event]) -> list[dict[str, Any]]:
 def _render(event: Event, openings: dict[str, list[str]], place: Place | None) -> dict[str, Any]:
     leaf = json.loads(bytes(event.leaf))
     for path, (_, value) in openings.items():
-        _put(leaf, path.split("."), value)
+        _put(leaf, path, value)
     known = registry.get(event.action) if event.action in registry else None
     return {
         "id": encode(EVENT_PREFIX, event.id),
@@ -53,8 +54,10 @@ def _summary(template: str, event: Event) -> str:
     return template.format(actor=actor, target=target, tenant=event.tenant_id)
 
 
-def _put(leaf: dict[str, Any], path: list[str], value: str) -> None:
-    inner = leaf
-    for step in path[:-1]:
-        inner = inner[step]
-    inner[path[-1]] = value
+def _put(leaf: dict[str, Any], path: str, value: str) -> None:
+    """Put an opened value into its place; names of fields may hold dots."""
+    place = next(prefix for prefix in _PLACES if path.startswith(prefix))
+    inner: dict[str, Any] = leaf
+    for step in place[:-1].split("."):
+        inner = inner.get(step, {})
+    inner[path.removeprefix(place)] = value

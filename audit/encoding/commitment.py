@@ -13,6 +13,7 @@ from hashlib import sha256
 from typing import Final
 
 PREFIX: Final = "c:"
+_SIZE: Final = len(PREFIX) + 43
 SALT_SIZE: Final = 16
 
 
@@ -35,6 +36,11 @@ def commitment(path: str, opening: Opening) -> str:
     message = path.encode() + b"\x00" + opening.value.encode()
     digest = hmac.digest(opening.salt, message, sha256)
     return PREFIX + urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def is_commitment(value: object) -> bool:
+    """Tell whether a value of a leaf has the form of a commitment."""
+    return isinstance(value, str) and len(value) == _SIZE and value.startswith(PREFIX)
 
 
 def opens(path: str, committed: str, opening: Opening) -> bool:

@@ -6,14 +6,15 @@ from decimal import Decimal
 from enum import Enum
 from uuid import UUID
 
-from audit.encoding.canonical import MAX_INTEGER, EncodingRefusedError, Value
+from audit.encoding.canonical import KEY, MAX_INTEGER, EncodingRefusedError, Value
 
 
 def plain(value: object) -> Value:
     """Return `value` as JSON of the canonical subset.
 
     Ids, times (UTC, RFC 3339), decimals and integers beyond 2**53 - 1 become strings, enumerations
-    their value, tuples lists, sets sorted lists. Keys are lower-cased text.
+    their value, tuples lists, sets sorted lists. An object with a key that the subset
+    has not becomes a list of its members.
 
     Raises:
         EncodingRefusedError: for floats, naive times and types without an agreed text.
@@ -27,12 +28,18 @@ def plain(value: object) -> Value:
     if isinstance(value, int):
         return int(value) if -MAX_INTEGER <= value <= MAX_INTEGER else str(value)
     if isinstance(value, Mapping):
-        return {str(key).lower(): plain(entry) for key, entry in value.items()}
+        return _object({str(key): plain(entry) for key, entry in value.items()})
     if isinstance(value, list | tuple):
         return [plain(entry) for entry in value]
     if isinstance(value, set | frozenset):
         return sorted((plain(entry) for entry in value), key=str)
     return _text(value)
+
+
+def _object(fields: dict[str, Value]) -> Value:
+    if all(KEY.fullmatch(key) for key in fields):
+        return fields
+    return [{"key": key, "value": entry} for key, entry in fields.items()]
 
 
 def timestamp(moment: datetime) -> str:

@@ -64,10 +64,10 @@ def _content(log_id: UUID, path: TilePath) -> bytes:
             raise Unavailable("The stored log lacks entries; see audit_verify.")
         return encode_entries(leaf for _, _, leaf in found)
     tile = Tile(path.level, path.index, path.width)
-    found = DatabaseTiles(log_id).read([tile]).get(tile)
-    if found is None:
+    hashes = DatabaseTiles(log_id).read([tile]).get(tile)
+    if hashes is None:
         raise Unavailable("The stored log lacks hashes; see audit_verify.")
-    return b"".join(found)
+    return b"".join(hashes)
 
 
 def _write_openings(log_id: UUID, size: int, path: Path) -> None:

@@ -191,8 +191,8 @@ def _fields(
 ) -> Json:
     fields: Json = {}
     for key, raw in values.items():
-        name = str(key).lower()
-        if name in action.secret or name in ALWAYS_SECRET:
+        name = str(key)
+        if name in action.secret or name.lower() in ALWAYS_SECRET:
             fields[name] = None if raw is None else MASK
         elif name in action.personal:
             fields[name] = openings.commit(subject, f"{path}.{name}", plain(raw))

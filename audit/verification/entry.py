@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import orjson
 
-from audit.encoding.commitment import PREFIX, Opening, opens
+from audit.encoding.commitment import Opening, is_commitment, opens
 from audit.verification.findings import LogReport, Verdict
 
 Openings = dict[str, Sequence[str]]
@@ -95,7 +95,7 @@ def _commitments(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for prefix, fields in places:
         if isinstance(fields, dict):
             for name, value in fields.items():
-                if isinstance(value, str) and value.startswith(PREFIX):
+                if is_commitment(value):
                     yield f"{prefix}.{name}", value
 
 

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 ED25519 = 1
 FULL = 256
 HASH_SIZE = 32
+COMMITMENT = 45
 LINES = 3
 
 
@@ -227,7 +228,7 @@ def commitments(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for prefix, fields in places:
         if isinstance(fields, dict):
             for name, value in fields.items():
-                if isinstance(value, str) and value.startswith("c:"):
+                if isinstance(value, str) and value.startswith("c:") and len(value) == COMMITMENT:
                     yield f"{prefix}.{name}", value
 
 

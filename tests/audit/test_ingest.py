@@ -70,6 +70,16 @@ def test_ingest__personal_property__is_not_in_the_hashed_bytes(guest: Guest) -> 
     assert not any("unique-person" in leaf for (leaf,) in leaves)
 
 
+def test_ingest__odd_names__keep_their_spelling_and_open_again(guest: Guest) -> None:
+    schema = {"properties": {"user.Name": {"x-personal": True}}}
+    call("POST", "audit/schemas", guest.key, {"action": "odd.done", "schema": schema})
+    metadata = {"user.Name": "Kim", "orderId": "7", "x-y": {"é": "deep"}, "path": "c:windows"}
+    answer = send(guest, one(action="odd.done", metadata=metadata))
+    item = call("GET", f"audit/events/{answer.body['items'][0]['id']}", guest.key).body
+    odd = {"x-y": [{"key": "é", "value": "deep"}]}
+    assert item["context"]["metadata"] == {**metadata, **odd}
+
+
 def test_ingest__external_id_again__records_nothing_and_names_the_first(guest: Guest) -> None:
     name = uuid4().hex
     before = own_stream(guest)
