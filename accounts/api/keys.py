@@ -23,6 +23,7 @@ from accounts.services import keys
 from kernel import ids
 from kernel.authz import Access, Scope
 from kernel.gate import projection
+from kernel.http.admittance import TENANT_PREFIX
 from kernel.http.endpoint import Endpoint
 from kernel.http.inputs import ReasonInput, body, identifier
 from kernel.http.pagination import select, window
@@ -94,7 +95,9 @@ def listed(request: Request) -> Response:
 def issued(request: Request) -> Response:
     """Issue a key of the tenant of the context as the body asks, and show it."""
     made = keys.create(new_key(body(request, NewKeyInput)))
-    return Response({**shown([made.key])[0], "key": made.text}, 201)
+    tenant = ids.encode(TENANT_PREFIX, made.key.tenant_id)
+    facts = tenant_key(made.key, tenant, timezone.now(), last_used=None)
+    return Response({**facts, "key": made.text}, 201)
 
 
 def revoked(request: Request, key: str) -> Response:
@@ -108,5 +111,6 @@ def shown(found: list[ApiKey]) -> list[dict[str, Any]]:
     now = timezone.now()
     used = projection.last_used([key.id for key in found]) if found else {}
     return [
-        tenant_key(key, ids.encode("ten", key.tenant_id), now, used.get(key.id)) for key in found
+        tenant_key(key, ids.encode(TENANT_PREFIX, key.tenant_id), now, used.get(key.id))
+        for key in found
     ]

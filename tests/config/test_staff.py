@@ -1,0 +1,108 @@
+"""The operator's site without a browser: what its pages refuse, find and do."""
+
+import pytest
+from django.test import Client
+
+from accounts.models import ApiKey
+from accounts.services import members, staff
+from audit.models import Event
+from kernel.ids import encode, new_id
+from tests.guests import call, inside, new_guest, system
+
+MODELS = (
+    "tenants/tenant",
+    "accounts/apikey",
+    "accounts/platformkey",
+    "accounts/membership",
+    "accounts/user",
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Client:
+    with system():
+        user = staff.create_superuser(f"{new_id().hex}@staff.example", "correct horse battery")
+        client = Client()
+        client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def guest():
+    return new_guest()
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_forms__add_change_delete__are_refused_to_superusers_too(browser, guest, model):
+    ids = {"tenants/tenant": guest.id, "accounts/apikey": guest.key_id}
+    one = ids.get(model, new_id())
+
+    assert browser.post(f"/admin/{model}/add/", {}).status_code == 403
+    if model in ids:
+        assert browser.post(f"/admin/{model}/{one}/delete/", {"post": "yes"}).status_code == 403
+        assert browser.post(f"/admin/{model}/{one}/change/", {"name": "x"}).status_code == 403
+        assert b"_save" not in browser.get(f"/admin/{model}/{one}/change/").content
+
+
+def test_search__by_public_ids__finds_the_object_and_what_its_tenant_owns(browser, guest):
+    with inside(guest.id):
+        member = members.add(email=f"{new_id().hex}@example.com", role="member")
+    other = new_guest()
+
+    tenants = browser.get(f"/admin/tenants/tenant/?q={guest.public_id}").content.decode()
+    keys = browser.get(f"/admin/accounts/apikey/?q={guest.public_id}").content.decode()
+    people = browser.get(f"/admin/accounts/membership/?q={member.public_id}").content.decode()
+
+    assert guest.slug in tenants
+    assert other.slug not in tenants
+    assert str(guest.key_id) in keys
+    assert str(other.key_id) not in keys
+    assert member.email in people
+
+
+def test_action__unconfirmed__only_asks(browser, guest):
+    answer = browser.post(
+        "/admin/tenants/tenant/", {"action": "suspend", "_selected_action": [str(guest.id)]}
+    )
+
+    assert answer.status_code == 200
+    assert b"Reason, for the audit log" in answer.content
+    assert call("GET", "me", guest.key).status == 200
+
+
+def test_action__confirmed__acts_through_the_service_as_the_person(browser, guest):
+    browser.post(
+        "/admin/accounts/apikey/",
+        {
+            "action": "revoke",
+            "_selected_action": [str(guest.key_id)],
+            "confirmed": "yes",
+            "reason": "leaked",
+        },
+    )
+
+    shown = encode("key", guest.key_id)
+    with system():
+        entry = Event.objects.get(action="key.revoked", target_id=shown)
+        key = ApiKey.objects.get(id=guest.key_id)
+        person = browser.session["_auth_user_id"]
+    assert (entry.actor_type, entry.actor_id) == ("staff", person)
+    assert key.revoked_at is not None
+    assert b"leaked" not in bytes(entry.leaf)
+
+
+def test_page__always__carries_a_strict_policy_and_no_secret(browser, guest):
+    answer = browser.get(f"/admin/accounts/apikey/{guest.key_id}/change/")
+
+    policy = answer["Content-Security-Policy"]
+    assert "'unsafe-inline'" not in policy
+    assert policy.startswith("default-src 'none'")
+    assert guest.key.rsplit("_", 1)[1] not in answer.content.decode()
+
+
+def test_sign_in__post_without_token__is_refused():
+    strict = Client(enforce_csrf_checks=True)
+
+    answer = strict.post("/admin/login/", {"username": "a@b.example", "password": "x"})
+
+    assert answer.status_code == 403
