@@ -6,6 +6,7 @@ import pytest
 
 from billing.subscriptions.services import assign
 from kernel.ids import encode, new_id
+from tenants.services import close, suspend
 from tests.billing.house import call, make_house, make_key, staff
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -208,6 +209,28 @@ def test_value__platform_key_naming_another_tenant_in_the_header__is_404(platfor
     path = f"v1/customers/{house.public_id}/entitlements/sso/value"
 
     call(platform, "GET", path, status=404, **{"Innkeeper-Tenant": other.public_id})
+
+
+def test_value__deleted_customer__is_412_for_the_operator_and_gone_for_itself(platform):
+    house = make_house("basic")
+    with staff():
+        close(house.id, reason="left")
+
+    for customer in (house.public_id, house.slug):
+        problem = value(house, "seats", 412, key=platform, customer=customer)
+        assert problem["code"] == "customer_deleted"
+    value(house, "seats", 404)
+    path = f"v1/customers/{house.slug}/entitlements/processed_units/consume"
+    call(platform, "POST", path, {"quantity": 1}, status=412)
+
+
+def test_value__suspended_customer__is_read_by_the_operator_and_refused_to_itself(platform):
+    house = make_house("basic")
+    with staff():
+        suspend(house.id, reason="unpaid")
+
+    assert value(house, "seats", key=platform)["value"] == 5
+    value(house, "seats", 403)
 
 
 def test_value__key_without_the_permission__is_403():
