@@ -9,6 +9,7 @@ from django.db.utils import InterfaceError
 
 from billing.usage.services import attributing, draining, partitions, recounting
 from billing.usage.spool import directory_of_spool
+from kernel import db
 
 EVERY_S: Final = 1.0
 """How long a request's detail may wait in the spool."""
@@ -30,6 +31,7 @@ def run_spool_drain(stop: threading.Event) -> None:
             draining.drain(directory)
         except (DatabaseError, InterfaceError, FileNotFoundError) as error:
             _log.warning("spool.drain_failed", error=str(error).strip())
+            db.recover()
             wait = AFTER_FAILURE_S
         stop.wait(wait)
 
@@ -42,6 +44,7 @@ def run_recounts(stop: threading.Event) -> None:
             recounting.recount_all()
         except (DatabaseError, InterfaceError) as error:
             _log.warning("recount.failed", error=str(error).strip())
+            db.recover()
             wait = AFTER_FAILURE_S
         stop.wait(wait)
 
@@ -56,6 +59,7 @@ def run_partitions(stop: threading.Event) -> None:
                 _log.info("partitions.made", names=made)
         except (DatabaseError, InterfaceError) as error:
             _log.warning("partitions.failed", error=str(error).strip())
+            db.recover()
             wait = AFTER_FAILURE_S
         stop.wait(wait)
 
@@ -68,5 +72,6 @@ def run_attribution(stop: threading.Event) -> None:
             attributing.attribute_all()
         except (DatabaseError, InterfaceError) as error:
             _log.warning("attribution.failed", error=str(error).strip())
+            db.recover()
             wait = AFTER_FAILURE_S
         stop.wait(wait)

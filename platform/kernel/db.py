@@ -77,6 +77,15 @@ def cursor() -> CursorWrapper:
     return connection().cursor()
 
 
+def recover() -> None:
+    """Close this thread's connections that an error has left unusable: the next use reconnects.
+
+    Requests need no such call, Django makes it at their end; loops of the worker do.
+    """
+    for opened in connections.all(initialized_only=True):
+        opened.close_if_unusable_or_obsolete()
+
+
 @contextmanager
 def atomic() -> Iterator[None]:
     """Run the block in one transaction of the current alias; nested blocks join the outermost.

@@ -1,8 +1,11 @@
 """The alias of the context, nested transactions, work before the commit."""
 
+import psycopg
 import pytest
+from django.db import DatabaseError, InterfaceError
 
 from kernel import db
+from kernel.gate.wire import conninfo
 
 
 def role():
@@ -89,3 +92,19 @@ def test_prepared_row__autocommit__each_its_own(database):
         for _ in range(3)
     }
     assert len(found) == 3
+
+
+def test_recover__session_was_ended__next_use_reconnects(database):
+    with db.use_alias("staff"):
+        with db.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            [first] = cursor.fetchone()
+        with psycopg.connect(conninfo("staff"), autocommit=True) as other:
+            other.execute("SELECT pg_terminate_backend(%s)", [first])
+        with pytest.raises((DatabaseError, InterfaceError)), db.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        db.recover()
+        with db.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            [second] = cursor.fetchone()
+    assert second != first

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import connections
 
 from kernel import events, idempotency
 from kernel.db import use_alias
@@ -39,6 +40,7 @@ class Command(BaseCommand):
         wanted = options["only"] or list(known)
         if unknown := [name for name in wanted if name not in known]:
             raise CommandError(f"unknown: {', '.join(unknown)}; known: {', '.join(known)}")
+        _leave_pools()
         supervisor = Supervisor([known[name] for name in wanted])
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: supervisor.stop())
@@ -54,6 +56,12 @@ class Command(BaseCommand):
         services.register("purge", every(HOUR_S, purge))
         if settings.INNKEEPER_WORKER_METRICS:
             services.register("metrics", exporter.run)
+
+
+def _leave_pools() -> None:
+    """Give each service connections of its own: it holds them for life, and a pool would run dry."""
+    for settings_of in connections.settings.values():
+        settings_of["OPTIONS"].pop("pool", None)
 
 
 def purge() -> None:
