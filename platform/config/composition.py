@@ -36,3 +36,4 @@ def compose() -> None:
     services.register("usage-recounts", run_recounts)
     services.register("usage-attribution", run_attribution)
     services.register("usage-partitions", run_partitions)
+    events.registry.check()

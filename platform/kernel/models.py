@@ -12,6 +12,8 @@ class OutboxEvent(models.Model):
     payload = models.JSONField()
     occurred_at = models.DateTimeField()
     available_at = models.DateTimeField()
+    ordering_key = models.TextField(null=True)  # noqa: DJ001 - null means unordered
+    position = models.BigIntegerField(null=True)
     attempts = models.IntegerField(default=0, db_default=0)
     token = models.BigIntegerField(default=0, db_default=0)
     leased_until = models.DateTimeField(null=True)
@@ -30,6 +32,16 @@ class OutboxEvent(models.Model):
                 condition=models.Q(delivered_at=None, dead_at=None),
             ),
             models.Index(fields=["tenant_id", "id"], name="kernel_outbox_tenant"),
+            models.Index(
+                fields=["ordering_key", "position"],
+                name="kernel_outbox_order",
+                condition=models.Q(delivered_at=None, dead_at=None, ordering_key__isnull=False),
+            ),
+            models.Index(
+                fields=["leased_until"],
+                name="kernel_outbox_leased",
+                condition=models.Q(delivered_at=None, dead_at=None, leased_until__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -27,6 +27,14 @@ class DomainEvent:
     id: UUID = field(default_factory=new_id)
     occurred_at: datetime = field(default_factory=_now)
 
+    def ordering_key(self) -> str | None:
+        """Give the key within which events are handed over in the order of emission; None: any.
+
+        A failing event holds up those behind it until it is delivered or given up. Across
+        transactions the order holds where these exclude each other, by a lock on what changed.
+        """
+        return None
+
     def payload(self) -> dict[str, Any]:
         """Give the fields beyond the envelope, as stored and handed to subscribers."""
         envelope = {"tenant_id", "id", "occurred_at"}

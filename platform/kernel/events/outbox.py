@@ -7,8 +7,10 @@ from kernel.events.event import DomainEvent
 from kernel.events.registry import registry
 
 _INSERT = """
-INSERT INTO kernel_outbox (id, tenant_id, name, payload, occurred_at, available_at)
-VALUES (%s, %s, %s, %s, %s, %s)
+INSERT INTO kernel_outbox
+       (id, tenant_id, name, payload, occurred_at, available_at, ordering_key, position)
+VALUES (%s, %s, %s, %s, %s, statement_timestamp(), %s,
+        CASE WHEN %s THEN nextval('kernel_outbox_position') END)
 """
 
 
@@ -21,6 +23,7 @@ def emit(event: DomainEvent) -> None:
     """
     if not db.in_transaction():
         raise db.TransactionRequiredError(f"{event.name} is emitted outside a transaction")
+    key = event.ordering_key()
     with db.cursor() as cursor:
         cursor.execute(
             _INSERT,
@@ -30,7 +33,8 @@ def emit(event: DomainEvent) -> None:
                 event.name,
                 orjson.dumps(event.payload(), default=str).decode(),
                 event.occurred_at,
-                event.occurred_at,
+                key,
+                key is not None,
             ],
         )
     for reaction in registry.reactions(event):

@@ -21,6 +21,10 @@ class Delivery:
     attempt: int
 
 
+class UnknownEventError(LookupError):
+    """Somebody hears an event that no class describes: a misspelt name."""
+
+
 Subscriber = Callable[[Delivery], None]
 Reaction = Callable[[Any], None]
 
@@ -65,6 +69,20 @@ class Registry:
     def names(self) -> set[str]:
         """List the event names that somebody hears."""
         return set(self._subscribers) | set(self._reactions)
+
+    def check(self) -> None:
+        """Compare what is heard with the events that exist; the composition root calls it.
+
+        Raises:
+            UnknownEventError: an event is heard that no imported DomainEvent class names.
+        """
+        if unknown := self.names() - _declared(DomainEvent):
+            raise UnknownEventError(", ".join(sorted(unknown)))
+
+
+def _declared(base: type[DomainEvent]) -> set[str]:
+    own = {base.name} if "name" in vars(base) else set()
+    return own.union(*map(_declared, base.__subclasses__()))
 
 
 registry = Registry()

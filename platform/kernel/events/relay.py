@@ -3,7 +3,8 @@
 Claims use FOR UPDATE SKIP LOCKED with a lease and a fencing token, so any number of relays may run
 and one that stalls past its lease cannot finish what another has taken over. Each subscriber runs
 in a transaction of its own that also marks it as done: what it writes here happens exactly once,
-what it does elsewhere at least once.
+what it does elsewhere at least once. Events whose lease ran out are taken one at a time, so that
+one that kills its worker is found out alone and buried, and takes no neighbours along.
 """
 
 import random
@@ -31,16 +32,40 @@ IDLE_S = 0.2
 KEEP_DELIVERED_DAYS = 7
 _log = structlog.get_logger("innkeeper.outbox")
 
+# Materialised: a plan that evaluates the choice again for each row would claim beyond the limit.
 _CLAIM = """
+WITH due AS MATERIALIZED (
+  SELECT i.id FROM kernel_outbox i
+   WHERE i.delivered_at IS NULL AND i.dead_at IS NULL AND i.leased_until IS NULL
+     AND i.available_at <= statement_timestamp()
+     AND (i.ordering_key IS NULL
+          OR NOT EXISTS (SELECT FROM kernel_outbox e
+                          WHERE e.ordering_key = i.ordering_key AND e.position < i.position
+                            AND e.delivered_at IS NULL AND e.dead_at IS NULL))
+   ORDER BY i.available_at, i.id LIMIT %s FOR UPDATE SKIP LOCKED)
 UPDATE kernel_outbox o
    SET leased_until = clock_timestamp() + make_interval(secs => %s),
        token = o.token + 1, attempts = o.attempts + 1
- WHERE o.id IN (SELECT i.id FROM kernel_outbox i
-                 WHERE i.delivered_at IS NULL AND i.dead_at IS NULL
-                   AND i.available_at <= clock_timestamp()
-                   AND (i.leased_until IS NULL OR i.leased_until < clock_timestamp())
-                 ORDER BY i.available_at, i.id LIMIT %s FOR UPDATE SKIP LOCKED)
+  FROM due WHERE o.id = due.id
 RETURNING o.id, o.tenant_id, o.name, o.payload, o.occurred_at, o.attempts, o.token, o.done
+"""
+_CLAIM_LOST = """
+WITH due AS MATERIALIZED (
+  SELECT i.id FROM kernel_outbox i
+   WHERE i.delivered_at IS NULL AND i.dead_at IS NULL AND i.leased_until < statement_timestamp()
+   ORDER BY i.leased_until, i.id LIMIT 1 FOR UPDATE SKIP LOCKED)
+UPDATE kernel_outbox o
+   SET leased_until = clock_timestamp() + make_interval(secs => %s),
+       token = o.token + 1, attempts = o.attempts + 1
+  FROM due WHERE o.id = due.id
+RETURNING o.id, o.tenant_id, o.name, o.payload, o.occurred_at, o.attempts, o.token, o.done
+"""
+_BURY_LOST = """
+UPDATE kernel_outbox
+   SET dead_at = clock_timestamp(), leased_until = NULL,
+       last_error = 'no worker that took it came back'
+ WHERE delivered_at IS NULL AND dead_at IS NULL AND leased_until < statement_timestamp()
+   AND attempts >= %s
 """
 _MARK = """
 UPDATE kernel_outbox SET done = done || to_jsonb(%s::text)
@@ -87,12 +112,14 @@ class Relay:
         set_principal(SYSTEM)
         with db.use_alias("staff"), tenancy.across_tenants():
             while not stop.is_set():
-                if self.run_once() < BATCH:
+                if not self.run_once():
                     stop.wait(IDLE_S)
 
     def run_once(self) -> int:
-        """Claim and deliver one batch; give its size. Runs as staff, across tenants."""
-        claims = claim(BATCH)
+        """Deliver one lost event, if any, then one batch; give their number. Runs as staff."""
+        return self._deliver_all(claim_lost()) + self._deliver_all(claim(BATCH))
+
+    def _deliver_all(self, claims: list[Claim]) -> int:
         for held in claims:
             self._deliver(held)
         return len(claims)
@@ -133,9 +160,18 @@ class Relay:
 
 
 def claim(limit: int) -> list[Claim]:
-    """Take up to ``limit`` due events under a lease of 60 s."""
+    """Take up to ``limit`` due events under a lease of 60 s, of each ordering key the first."""
     with db.atomic(), db.cursor() as cursor:
-        cursor.execute(_CLAIM, [LEASE_S, limit])
+        cursor.execute(_CLAIM, [limit, LEASE_S])
+        return sorted(map(_claim, cursor.fetchall()), key=lambda held: held.delivery.id)
+
+
+def claim_lost() -> list[Claim]:
+    """Take one event whose lease has run out, after burying those that were lost too often."""
+    if buried := _execute(_BURY_LOST, [MAX_ATTEMPTS]):
+        _log.error("outbox.buried", events=buried)
+    with db.atomic(), db.cursor() as cursor:
+        cursor.execute(_CLAIM_LOST, [LEASE_S])
         return [_claim(row) for row in cursor.fetchall()]
 
 
