@@ -6,6 +6,7 @@ defers on Django's staff connection: the job and the mark that it was moved comm
 
 import asyncio
 import threading
+import time
 from datetime import UTC, datetime
 from typing import cast
 
@@ -27,8 +28,10 @@ from kernel.jobs import queue
 
 STALLED_S = 30
 REAP_EVERY_S = 10.0
+PURGE_EVERY_S = 3600.0
 KEEP_SUCCEEDED_H = 24
 POLL_S = 1.0
+_PERIODIC = "kernel.periodic."
 _log = structlog.get_logger("innkeeper.jobs")
 
 
@@ -39,7 +42,7 @@ class Backoff(BaseRetryStrategy):
         self, *, exception: BaseException, job: QueuedJob
     ) -> RetryDecision | None:
         """Say when to try again; None to give up."""
-        wanted = queue.named(str(job.task_kwargs["job"]))
+        wanted = _declared(job)
         if job.attempts + 1 >= wanted.max_attempts:
             return None
         return RetryDecision(retry_in={"seconds": round(backoff_s(job.attempts + 1))})
@@ -93,7 +96,7 @@ def _schedule(declared: queue.Job) -> None:
     def tick(timestamp: int) -> None:
         run_job(declared.name, "{}")
 
-    task = app.task(name=f"kernel.periodic.{declared.name}")(tick)
+    task = app.task(name=_PERIODIC + declared.name, retry=Backoff())(tick)
     app.periodic(cron=declared.cron or "", periodic_id=declared.name)(task)
 
 
@@ -119,9 +122,14 @@ async def _work(stop: threading.Event) -> None:
 
 async def _reap(stop: threading.Event) -> None:
     own = _own_app()
+    purge_due = 0.0
     async with own.open_async():
         while not stop.is_set():
             await reap_once(own.job_manager)
+            if time.monotonic() >= purge_due:
+                # Seldom: it sorts the whole history of the queue.
+                await own.job_manager.delete_old_jobs(KEEP_SUCCEEDED_H)
+                purge_due = time.monotonic() + PURGE_EVERY_S
             await asyncio.to_thread(stop.wait, REAP_EVERY_S)
 
 
@@ -132,18 +140,27 @@ def _own_app() -> App:
 
 
 async def reap_once(manager: JobManager) -> int:
-    """Deal with every stalled job; give their number. Old successes are purged on the way."""
+    """Put back or bury every stalled job; give their number."""
     stalled = list(await manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_S))
     for found in stalled:
         try:
-            most = queue.named(str(found.task_kwargs.get("job"))).max_attempts
+            most = _declared(found).max_attempts
         except queue.UnknownJobError:
             most = 1
         if found.attempts + 1 >= most:
-            _log.error("job.buried", job=found.task_kwargs.get("job"), attempts=found.attempts + 1)
+            _log.error("job.buried", job=_name(found), attempts=found.attempts + 1)
             await manager.finish_job(found, Status.FAILED, delete_job=False)
         else:
-            _log.warning("job.reaped", job=found.task_kwargs.get("job"))
+            _log.warning("job.reaped", job=_name(found))
             await manager.retry_job(found, retry_at=datetime.now(UTC))
-    await manager.delete_old_jobs(KEEP_SUCCEEDED_H)
     return len(stalled)
+
+
+def _declared(queued: QueuedJob) -> queue.Job:
+    return queue.named(_name(queued))
+
+
+def _name(queued: QueuedJob) -> str:
+    if queued.task_name.startswith(_PERIODIC):
+        return queued.task_name.removeprefix(_PERIODIC)
+    return str(queued.task_kwargs.get("job"))
