@@ -66,12 +66,16 @@ class Supervisor:
 
     def run(self) -> bool:
         """Run until stopped; tell whether everything ended in time."""
-        while not self._stop.is_set():
-            for running in self._running:
-                self._keep(running)
-            self._beat()
-            self._stop.wait(TICK_S)
-        return self._end()
+        try:
+            while not self._stop.is_set():
+                for running in self._running:
+                    self._keep(running)
+                self._beat()
+                self._stop.wait(TICK_S)
+            return self._end()
+        finally:
+            # A thread that ends with a connection in hand takes it from the pool for ever.
+            connections.close_all()
 
     def _keep(self, running: Running) -> None:
         now = time.monotonic()
