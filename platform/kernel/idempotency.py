@@ -24,6 +24,7 @@ REPLAYED = "Idempotent-Replayed"
 MAX_LENGTH = 255
 KEEP_HOURS = 24
 _PURPOSE = "idempotent replies"
+_DECIDED_ANEW = frozenset({401, 403, 409, 429, *range(500, 600)})
 _READ = """
 SELECT fingerprint, status, body FROM kernel_idempotency
  WHERE tenant_id IS NOT DISTINCT FROM %s AND scope = %s
@@ -71,7 +72,8 @@ def run(
     if stored is not None:
         return stored
     answer = effect()
-    _store(attempt, answer)
+    if answer.status_code not in _DECIDED_ANEW:
+        _store(attempt, answer)
     return answer
 
 
@@ -123,9 +125,7 @@ def _stored(attempt: Attempt) -> HttpResponse | None:
 
 
 def _store(attempt: Attempt, answer: HttpResponseBase) -> None:
-    content = (
-        dumps(answer.data) if isinstance(answer, Response) and answer.data is not None else b""
-    )
+    content = _content(answer)
     # Answers may show a secret once: they rest encrypted.
     body = sealing.seal(content, _PURPOSE)
     with db.cursor() as cursor:
@@ -139,3 +139,9 @@ def _store(attempt: Attempt, answer: HttpResponseBase) -> None:
                 body,
             ],
         )
+
+
+def _content(answer: HttpResponseBase) -> bytes:
+    if isinstance(answer, Response):  # not rendered yet
+        return b"" if answer.data is None else dumps(answer.data)
+    return answer.content if isinstance(answer, HttpResponse) else b""

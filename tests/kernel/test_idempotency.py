@@ -5,6 +5,7 @@ import threading
 from typing import ClassVar
 
 import pytest
+from django.http import HttpResponse
 from django.test import Client, override_settings
 from django.urls import path
 from rest_framework.response import Response
@@ -33,6 +34,10 @@ class Effects(Endpoint):
         if what == "break":
             raise ZeroDivisionError
         effects.append(what)
+        if what == "plain":
+            return HttpResponse(b'{"plain":true}', status=202, content_type="application/json")
+        if what.isdigit():
+            return Response({"n": len(effects)}, int(what))
         return Response({"n": len(effects), "secret": "hush", "id": ids.new_id()}, 201)
 
 
@@ -109,6 +114,19 @@ def test_no_key__every_request_has_its_effect(key):
 def test_refusal__not_recorded__decided_anew(key):
     assert post(key, "k", what="refuse").status_code == 409
     assert post(key, "k", what="x").status_code == 201
+
+
+@pytest.mark.parametrize("status", [401, 403, 409, 429, 503])
+def test_answer__of_a_refusal__not_recorded(key, status):
+    answers = [post(key, "k", what=str(status)) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [status, status]
+    assert len(effects) == 2
+
+
+def test_replay__answer_without_drf__gives_its_body(key):
+    first, second = post(key, "k", what="plain"), post(key, "k", what="plain")
+    assert (second.status_code, second.content) == (202, first.content)
+    assert effects == ["plain"]
 
 
 def test_fault__leaves_no_half_done_key(key):
