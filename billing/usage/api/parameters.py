@@ -24,7 +24,8 @@ def body(kind: type[S], data: object) -> S:
         return msgspec.convert(data, kind)
     except msgspec.ValidationError as error:
         message, _, place = str(error).partition(" - at `$")
-        pointer = place.rstrip("`").replace(".", "/").replace("[", "/").replace("]", "")
+        place = place.rstrip("`").replace("[...]", "")  # a value of a map: msgspec names no key
+        pointer = place.replace(".", "/").replace("[", "/").replace("]", "")
         faults = [FieldError(pointer, "invalid", message)]
         raise Invalid(f"{message}.", errors=faults) from None
 
