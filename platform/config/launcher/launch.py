@@ -10,7 +10,7 @@ from rich.console import Console
 
 from config.launcher import demo, schema, server
 from config.launcher.children import Child
-from config.launcher.options import LaunchError, Options
+from config.launcher.options import MULTIPROCESS, LaunchError, Options
 from config.launcher.probe import Probe
 from config.launcher.record import RunRecord
 from kernel.postgres import Role, targets
@@ -110,7 +110,11 @@ class Launcher:
         return self._spawn("worker", [*server.PYTHON, "-m", "django", "worker"])
 
     def _spawn(self, name: str, command: list[str]) -> Child:
-        return Child(name, command, self._environ, self._options.logs / f"{name}.log")
+        """Start a process; only the serving ones share a directory of metrics."""
+        environ = self._environ
+        if name != "server":
+            environ = {key: value for key, value in environ.items() if key != MULTIPROCESS}
+        return Child(name, command, environ, self._options.logs / f"{name}.log")
 
     def _watch(self, record: RunRecord) -> int:
         """Report deaths: without the server there is no run, the worker is started again."""
