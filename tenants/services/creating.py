@@ -6,11 +6,11 @@ from functools import cache
 from zoneinfo import available_timezones
 
 from django.db import IntegrityError
-from kernel.events import emit
 
 from audit.services import audited, record
 from kernel import ports
 from kernel.errors import Conflict, FieldError, Invalid
+from kernel.events import emit
 from kernel.gate import projection
 from tenants.actions import TENANT_CREATED
 from tenants.events import TenantCreated

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.utils import timezone
-from kernel.events import DomainEvent, emit
 
 from audit.registry import Action
 from audit.services import audited, record
 from kernel.errors import Conflict
+from kernel.events import DomainEvent, emit
 from kernel.gate import projection
 from tenants import queries
 from tenants.actions import TENANT_CLOSED, TENANT_RESTORED, TENANT_SUSPENDED
