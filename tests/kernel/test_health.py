@@ -1,5 +1,8 @@
 """Health: what each probe says, and that it says the truth."""
 
+import threading
+import time
+
 import psycopg
 import pytest
 from django.test import Client
@@ -62,6 +65,24 @@ def test_readyz__migration_missing__503(watcher, monkeypatch):
 def test_readyz__disk_full__503(watcher, monkeypatch):
     monkeypatch.setattr(health, "MIN_FREE_BYTES", 2**62)
     assert Client().get("/readyz").status_code == 503
+
+
+def test_readyz__database_hangs__unready_within_two_seconds(watcher, monkeypatch):
+    hanging = threading.Event()
+    monkeypatch.setattr(watcher, "_ask", lambda checks: None)
+    watcher.start()
+    while not watcher._state.ready:
+        time.sleep(0.01)  # until the thread has looked
+    monkeypatch.setattr(watcher, "_ask", lambda checks: hanging.wait(10))
+    began = time.monotonic()
+    while watcher.state().ready:
+        time.sleep(0.01)
+        assert time.monotonic() - began < 2 + health.REFRESH_S
+    hanging.set()
+    while not watcher.state().ready:
+        time.sleep(0.01)
+        assert time.monotonic() - began < 8
+    watcher.stop()
 
 
 def test_readyz__watcher_died__is_not_believed(watcher, monkeypatch):
