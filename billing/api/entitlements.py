@@ -169,6 +169,9 @@ def _metered(value: EntitlementValue, metered: Metered) -> dict[str, Any]:
         if amount is not None:
             body[name] = number(amount)
             body[f"{name}Decimal"] = f"{amount:f}"
+    exhausted = metered.exhausted_at(datetime.now(UTC))
+    if exhausted is not None:
+        body["exhaustedAt"] = exhausted
     return body | {
         "unlimited": metered.limit is None,
         "softLimit": metered.soft,

@@ -148,6 +148,9 @@ class EntitlementValueSerializer(serializers.Serializer[Any]):
     period = serializers.ChoiceField([interval.value for interval in Interval], required=False)
     periodStart = serializers.DateTimeField(required=False)
     resetAt = serializers.DateTimeField(required=False)
+    exhaustedAt = serializers.DateTimeField(
+        required=False, help_text="When it is used up at the rate so far, if before resetAt."
+    )
 
 
 class EntitlementValueV2Serializer(EntitlementValueSerializer):

@@ -7,7 +7,7 @@ are counted from the meter.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 from uuid import UUID
@@ -61,6 +61,20 @@ class Metered:
         """Tell whether more may be used: without a hard limit always."""
         remaining = self.remaining
         return self.soft or remaining is None or remaining > ZERO
+
+    def exhausted_at(self, now: datetime) -> datetime | None:
+        """Say when the balance is used up if use goes on as in the period so far.
+
+        None if that is after the period ends, if there is no limit, or if nothing was used; an
+        instant that has passed is never told: what is used up is used up now.
+        """
+        balance, elapsed = self.balance, now - self.period.start
+        if balance is None or self.used <= ZERO or elapsed <= timedelta(0):
+            return None
+        seconds = Decimal(elapsed / timedelta(seconds=1)) * balance / self.used
+        if seconds >= Decimal((self.period.end - now) / timedelta(seconds=1)):
+            return None
+        return now + timedelta(seconds=float(seconds))
 
 
 @dataclass(frozen=True, slots=True)
