@@ -38,7 +38,7 @@ def migrations() -> list[Finding]:
 def fence() -> list[Finding]:
     """Read from the catalogue whether every table of tenants is protected."""
     with db.cursor() as cursor:
-        faults = catalogue.table_faults(cursor)
+        faults = [*catalogue.table_faults(cursor), *catalogue.leaks(cursor)]
         number = len(catalogue.protections(cursor))
     return [failed("fence", fault, _REFENCE) for fault in faults] or [
         ok("fence", f"{number} tables of tenants are protected")

@@ -12,7 +12,11 @@ from django.db.backends.utils import CursorWrapper
 from kernel.tenancy.operations import APP, POLICIES, STAFF
 
 # Tables of tenants whose tenant stands in another column.
-TENANT_COLUMNS = {"public.tenants_tenant": "id"}
+TENANT_COLUMNS = {
+    "public.tenants_tenant": "id",
+    "public.billing_subject": "scope",
+    "public.billing_usage_seen": "scope",
+}
 # Tables that are never read by tenant alone: by their log (which is one tenant's), by their entry,
 # or through words that carry the tenant as a lexeme.
 LED_OTHERWISE = frozenset(
@@ -27,7 +31,9 @@ SELECT n.nspname || '.' || c.relname, a.attname, c.relrowsecurity, c.relforcerow
        coalesce((SELECT array_agg(p.polname::text ORDER BY p.polname) FROM pg_policy p
                   WHERE p.polrelid = c.oid), '{}'),
        EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'tenant'
-                  AND NOT p.polpermissive
+                  AND NOT p.polpermissive AND p.polcmd = '*'
+                  AND pg_get_expr(p.polqual, c.oid) = '(' || a.attname || %(equality)s
+                  AND pg_get_expr(p.polwithcheck, c.oid) = '(' || a.attname || %(equality)s
                   AND p.polroles = ARRAY[(SELECT oid FROM pg_roles WHERE rolname = %(app)s)]),
        EXISTS (SELECT FROM pg_index i
                 WHERE i.indrelid = c.oid AND i.indkey[0] = a.attnum)
@@ -37,6 +43,37 @@ SELECT n.nspname || '.' || c.relname, a.attname, c.relrowsecurity, c.relforcerow
  WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
    AND (a.attname = 'tenant_id'
         OR n.nspname || '.' || c.relname || '.' || a.attname = ANY (%(own)s))
+ ORDER BY 1
+"""
+# How PostgreSQL writes the comparison of operations.protect() back.
+_EQUALITY = (
+    " = ( SELECT (NULLIF(current_setting('app.tenant'::text, true), ''::text))::uuid"
+    ' AS "nullif"))'
+)
+# Ways around the fence that no single table shows. Extensions bring views of their own.
+_LEAKS = """
+SELECT n.nspname || '.' || c.relname || ': ' || CASE
+         WHEN c.relkind IN ('v', 'm') THEN 'a view that reads with its owner''s rights'
+         WHEN n.nspname = 'gate' THEN 'a table of the gate that serving roles reach directly'
+         ELSE %(app)s || ' may write it and no row-level security is forced' END
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'monitoring')
+   AND CASE
+         WHEN c.relkind IN ('v', 'm') THEN
+           has_table_privilege(%(app)s, c.oid, 'SELECT')
+           AND NOT coalesce('security_invoker=true' = ANY (c.reloptions), false)
+         WHEN c.relkind NOT IN ('r', 'p') THEN false
+         WHEN n.nspname = 'gate' THEN
+           has_table_privilege(%(app)s, c.oid, 'SELECT, INSERT, UPDATE, DELETE')
+           OR has_table_privilege(%(staff)s, c.oid, 'SELECT, INSERT, UPDATE, DELETE')
+         ELSE NOT (c.relrowsecurity AND c.relforcerowsecurity)
+           AND has_table_privilege(%(app)s, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE') END
+UNION ALL
+SELECT p.oid::regprocedure::text || ': runs as its owner without a search_path of its own'
+  FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+ WHERE p.prosecdef AND n.nspname IN ('public', 'gate')
+   AND has_function_privilege(%(app)s, p.oid, 'EXECUTE')
+   AND NOT EXISTS (SELECT FROM unnest(p.proconfig) s WHERE starts_with(s, 'search_path='))
  ORDER BY 1
 """
 _ROLES = """
@@ -56,7 +93,7 @@ class Protection:
     forced: bool
     reachable: bool
     truncatable: bool
-    policies: tuple[str, ...]
+    policies: list[str]
     restrictive: bool
     indexed: bool
 
@@ -70,7 +107,7 @@ class Protection:
         if set(self.policies) != set(POLICIES):
             found.append(f"policies are {', '.join(self.policies) or 'none'}")
         if not self.restrictive:
-            found.append(f"the policy tenant is not restrictive to {APP} alone")
+            found.append(f"the policy tenant does not hold {APP} to the tenant that is set")
         if not self.indexed and self.table not in LED_OTHERWISE:
             found.append(f"no index begins with {self.column}")
         if self.truncatable:
@@ -81,8 +118,8 @@ class Protection:
 def protections(cursor: CursorWrapper) -> list[Protection]:
     """Read the protection of every table that holds rows of tenants."""
     own = [f"{table}.{column}" for table, column in TENANT_COLUMNS.items()]
-    cursor.execute(_TABLES, {"app": APP, "own": own})
-    return [Protection(*row[:6], tuple(row[6]), *row[7:]) for row in cursor.fetchall()]
+    cursor.execute(_TABLES, {"app": APP, "own": own, "equality": _EQUALITY})
+    return [Protection(*row) for row in cursor.fetchall()]
 
 
 def table_faults(cursor: CursorWrapper) -> list[str]:
@@ -92,6 +129,12 @@ def table_faults(cursor: CursorWrapper) -> list[str]:
         for protection in protections(cursor)
         for fault in protection.faults()
     ]
+
+
+def leaks(cursor: CursorWrapper) -> list[str]:
+    """List ways around the fence: views, writable tables outside it, functions, gate tables."""
+    cursor.execute(_LEAKS, {"app": APP, "staff": STAFF})
+    return [row[0] for row in cursor.fetchall()]
 
 
 def role_faults(cursor: CursorWrapper) -> list[str]:

@@ -60,6 +60,14 @@ def test_roles__as_provisioned__have_no_power_over_the_fence(owner):
         ("ALTER TABLE {} DISABLE ROW LEVEL SECURITY", "not enabled and forced"),
         ("CREATE POLICY stray ON {} USING (true)", "policies are"),
         ("DROP POLICY tenant ON {}", "policies are"),
+        ("ALTER POLICY tenant ON {} USING (true)", "does not hold innkeeper_app"),
+        ("ALTER POLICY tenant ON {} WITH CHECK (true)", "does not hold innkeeper_app"),
+        (
+            "ALTER POLICY tenant ON {} USING (tenant_id ="
+            " (SELECT NULLIF(current_setting('app.tenant', true), '')::uuid) OR true)",
+            "does not hold innkeeper_app",
+        ),
+        ("ALTER POLICY tenant ON {} TO PUBLIC", "does not hold innkeeper_app"),
         ("ALTER TABLE {} DROP CONSTRAINT catalogue_test_pkey", "no index begins"),
         ("GRANT TRUNCATE ON {} TO innkeeper_app", "TRUNCATE"),
     ],
@@ -68,3 +76,50 @@ def test_check__one_thing_undone__is_named(owner, table, statement, fault):
     assert faults_of(owner, table) == []
     owner.execute(statement.format(table))
     assert any(fault in found for found in faults_of(owner, table))
+
+
+@pytest.mark.parametrize(
+    ("make", "drop", "leak"),
+    [
+        (
+            "CREATE TABLE leak_test (id int); GRANT INSERT ON leak_test TO innkeeper_app",
+            "DROP TABLE leak_test",
+            "public.leak_test: innkeeper_app may write it and no row-level security is forced",
+        ),
+        (
+            "CREATE VIEW leak_test AS SELECT * FROM accounts_membership;"
+            " GRANT SELECT ON leak_test TO innkeeper_app",
+            "DROP VIEW leak_test",
+            "public.leak_test: a view that reads with its owner's rights",
+        ),
+        (
+            "GRANT SELECT ON gate.credential TO innkeeper_staff",
+            "REVOKE SELECT ON gate.credential FROM innkeeper_staff",
+            "gate.credential: a table of the gate that serving roles reach directly",
+        ),
+        (
+            "CREATE FUNCTION leak_test() RETURNS int LANGUAGE sql SECURITY DEFINER"
+            " AS 'SELECT 1'; GRANT EXECUTE ON FUNCTION leak_test() TO innkeeper_app",
+            "DROP FUNCTION leak_test()",
+            "leak_test(): runs as its owner without a search_path of its own",
+        ),
+    ],
+)
+def test_leaks__a_way_around_the_fence__is_named(owner, make, drop, leak):
+    assert catalogue.leaks(owner) == []
+    owner.execute(make)
+    try:
+        assert catalogue.leaks(owner) == [leak]
+    finally:
+        owner.execute(drop)
+
+
+def test_leaks__view_with_the_readers_rights__is_none(owner):
+    owner.execute(
+        "CREATE VIEW leak_test WITH (security_invoker=true) AS SELECT * FROM accounts_membership;"
+        " GRANT SELECT ON leak_test TO innkeeper_app"
+    )
+    try:
+        assert catalogue.leaks(owner) == []
+    finally:
+        owner.execute("DROP VIEW leak_test")

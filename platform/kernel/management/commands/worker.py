@@ -59,7 +59,7 @@ class Command(BaseCommand):
 
 
 def _leave_pools() -> None:
-    """Give each service connections of its own: it holds them for life, and a pool would run dry."""
+    """Give each service its own connections: it holds them for life, and a pool would run dry."""
     for settings_of in connections.settings.values():
         settings_of["OPTIONS"].pop("pool", None)
 
