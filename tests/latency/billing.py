@@ -96,7 +96,7 @@ def by_operator(path: str) -> Case:
 def assign_plan(world: World, number: int) -> Call:
     """Back and forth between two plans."""
     plan = ("basic", "professional")[number % 2]
-    path = f"{V1}/admin/tenants/{world.quiet_tenant.id}/plan"
+    path = f"{V1}/admin/tenants/{world.moving_tenant.id}/plan"
     return json_call("PUT", path, world.platform_key, {"plan": plan})
 
 

@@ -62,7 +62,12 @@ class World:
 
     @cached_property
     def quiet_tenant(self) -> Tenant:
-        """A tenant without usage, for cases that would pile something up."""
+        """A tenant without usage or daily limit, for cases that would pile something up."""
+        return self.new_tenant("enterprise")
+
+    @cached_property
+    def moving_tenant(self) -> Tenant:
+        """A tenant whose plan cases change."""
         return self.new_tenant()
 
     @cached_property
