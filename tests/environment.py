@@ -1,7 +1,7 @@
 """Loaded by pytest before Django's settings: a home of its own, nobody's database.
 
-The home (signing keys, peppers, demo facts) is shared by all processes of one run, and the
-variables reach every server that a test starts.
+Each process of a run has a home of its own, beside its database; the variables reach every
+server that a test starts.
 """
 
 import atexit
@@ -12,7 +12,10 @@ import tempfile
 if "INNKEEPER_TEST_RUN" not in os.environ:
     os.environ["INNKEEPER_TEST_RUN"] = tempfile.mkdtemp(prefix="innkeeper-home-")
     atexit.register(shutil.rmtree, os.environ["INNKEEPER_TEST_RUN"], ignore_errors=True)
-os.environ["INNKEEPER_HOME"] = os.environ["INNKEEPER_TEST_RUN"]
+# A home belongs to one database: its keys, spool and published notes describe that one.
+_worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+os.environ["INNKEEPER_HOME"] = os.path.join(os.environ["INNKEEPER_TEST_RUN"], _worker)  # noqa: PTH118
+os.environ["INNKEEPER_POOL_SIZE"] = "24"  # tests use more threads than a serving process does
 os.environ["INNKEEPER_LOG_LEVEL"] = "warning"
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 for name in ("DATABASE_URL", "INNKEEPER_DB_SOCKET", "INNKEEPER_DB_NAME", "SECRET_KEY"):

@@ -13,7 +13,13 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-_INHERITED = ("INNKEEPER_DB_SOCKET", "INNKEEPER_DB_NAME", "INNKEEPER_PUBLIC_URL", "PORT")
+_INHERITED = (
+    "INNKEEPER_DB_SOCKET",
+    "INNKEEPER_DB_NAME",
+    "INNKEEPER_POOL_SIZE",
+    "INNKEEPER_PUBLIC_URL",
+    "PORT",
+)
 _PATIENCE = 120.0
 
 
