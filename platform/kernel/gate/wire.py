@@ -18,6 +18,8 @@ from kernel.errors import Unavailable
 
 STATEMENT_TIMEOUT_MS = 2_000
 LOCK_TIMEOUT_MS = 1_000
+MAX_REPEATS = 3
+REPEATABLE = frozenset({"40001", "40P01"})  # serialization failure, deadlock
 Value = bytes | None
 Row = list[Value]
 
@@ -91,8 +93,13 @@ class HotConnection:
             # The server closed an idle connection before this statement reached it.
             self.close()
             result = self._attempt(statement, values)
-        if result.status in (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK):
-            return result
+        for _ in range(MAX_REPEATS):
+            if result.status in (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK):
+                return result
+            if _sqlstate(result) not in REPEATABLE:
+                break
+            # Each statement is a transaction: what PostgreSQL rolled back can be asked again.
+            result = self._attempt(statement, values)
         raise self._failure(result)
 
     def _attempt(self, statement: Statement, values: Sequence[Value]) -> pq.abc.PGresult:
@@ -123,13 +130,17 @@ class HotConnection:
         return connection is not None and connection.pgconn.status == pq.ConnStatus.BAD
 
     def _failure(self, result: pq.abc.PGresult) -> Exception:
-        sqlstate = (result.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()
+        sqlstate = _sqlstate(result)
         message = (result.error_message or b"").decode(errors="replace").strip()
         # A failed gate call restores the former tenant setting by its rollback: never reuse it.
         self.close()
         if sqlstate == "" or sqlstate[:2] in ("08", "53", "57") or sqlstate == "55P03":
             return unavailable()
         return StatementError(sqlstate, message)
+
+
+def _sqlstate(result: pq.abc.PGresult) -> str:
+    return (result.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()
 
 
 def unavailable() -> Unavailable:

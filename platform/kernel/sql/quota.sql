@@ -110,7 +110,10 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 BEGIN
   PERFORM gate.assert_tenant(p_tenant);
   PERFORM FROM gate.tenant t WHERE t.tenant_id = p_tenant FOR NO KEY UPDATE;
-  PERFORM FROM gate.quota q WHERE q.tenant_id = p_tenant AND q.window_end > clock_timestamp()
+  -- Past windows too: a change may reopen the longest period (a year), and guarded use that waited
+  -- for a change may hold a lock on a window that the change has ended.
+  PERFORM FROM gate.quota q
+    WHERE q.tenant_id = p_tenant AND q.window_end > clock_timestamp() - interval '400 days'
     ORDER BY q.feature_key, q.window_start FOR NO KEY UPDATE;
   RETURN QUERY SELECT q.feature_key, q.window_start, q.window_end FROM gate.quota q
     WHERE q.tenant_id = p_tenant AND q.window_end > clock_timestamp();
@@ -197,11 +200,25 @@ $$;
 -- Lock the quotas of a meter in the periods that contain p_at.
 CREATE FUNCTION gate.lock_quotas(p_tenant uuid, p_meter text, p_at timestamptz) RETURNS void
 LANGUAGE plpgsql AS $$
+DECLARE
+  locked text[];
+  standing text[];
 BEGIN
-  PERFORM FROM gate.quota q
-    WHERE q.tenant_id = p_tenant AND q.meter = p_meter
-      AND q.window_start <= p_at AND q.window_end > p_at
-    ORDER BY q.feature_key FOR NO KEY UPDATE;
+  LOOP
+    SELECT array_agg(l.key) INTO locked
+      FROM (SELECT q.feature_key || ' ' || q.window_start AS key FROM gate.quota q
+             WHERE q.tenant_id = p_tenant AND q.meter = p_meter
+               AND q.window_start <= p_at AND q.window_end > p_at
+             ORDER BY q.feature_key, q.window_start FOR NO KEY UPDATE) AS l;
+    -- Whoever waited above for a change of plan may have locked windows that are gone, and does
+    -- not see the new ones: look again until what is locked is what stands.
+    SELECT array_agg(q.feature_key || ' ' || q.window_start ORDER BY q.feature_key, q.window_start)
+      INTO standing
+      FROM gate.quota q
+     WHERE q.tenant_id = p_tenant AND q.meter = p_meter
+       AND q.window_start <= p_at AND q.window_end > p_at;
+    EXIT WHEN locked IS NOT DISTINCT FROM standing;
+  END LOOP;
 END $$;
 
 -- Lock the quotas of a meter as they stand at p_at (NULL: now), and see whether `p_quantity` more

@@ -114,7 +114,9 @@ def test_features__list_and_get__are_read(client):
 
 
 def test_plans__list__is_iterated(client):
-    plans = list(client.plans.list())
+    # Other tests publish plans of their own.
+    shipped = {"basic", "professional", "enterprise"}
+    plans = [plan for plan in client.plans.list() if plan.key in shipped]
 
     assert [plan.key for plan in plans] == ["basic", "professional", "enterprise"]
     assert plans[0].phases[0].rate_cards[0]["price"]["amount"] == "49.00"

@@ -169,7 +169,7 @@ def test_checkout__connection_left_dirty__starts_clean(notes):
 
 def backend_again(pid: int) -> bool:
     """Check connections out of the pool until the wanted backend comes again."""
-    for _ in range(20):
+    for _ in range(200):
         connections["default"].close()
         with db.cursor() as cursor:
             cursor.execute("SELECT pg_backend_pid()")

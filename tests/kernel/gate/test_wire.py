@@ -1,0 +1,95 @@
+"""The short way to PostgreSQL: what it repeats, what it reports, what it forgets."""
+
+import psycopg
+import pytest
+from psycopg import pq
+
+from kernel.errors import Unavailable
+from kernel.gate import wire as module
+from kernel.gate.wire import HotConnection, Statement, StatementError
+
+ONE = Statement("test_one", "SELECT $1::int + 1, NULL", parameters=1)
+
+
+@pytest.fixture
+def wire(database):
+    connection = HotConnection()
+    yield connection
+    connection.close()
+
+
+class Refusal:
+    """A result as libpq gives it for a statement that PostgreSQL rolled back."""
+
+    status = pq.ExecStatus.FATAL_ERROR
+    error_message = b"as asked"
+
+    def __init__(self, sqlstate: str) -> None:
+        self._sqlstate = sqlstate.encode()
+
+    def error_field(self, field):
+        assert field == pq.DiagnosticField.SQLSTATE
+        return self._sqlstate
+
+
+def refuse(wire, monkeypatch, sqlstate: str, times: int) -> list[str]:
+    """Let the next ``times`` attempts be refused; record all of them."""
+    attempts: list[str] = []
+    attempt = wire._attempt
+
+    def refusing(statement, values):
+        attempts.append(statement.name)
+        return Refusal(sqlstate) if len(attempts) <= times else attempt(statement, values)
+
+    monkeypatch.setattr(wire, "_attempt", refusing)
+    return attempts
+
+
+def test_row__values__are_text_and_null_is_none(wire):
+    assert wire.row(ONE, [b"41"]) == [b"42", None]
+    assert wire.rows(ONE, [b"1"]) == [[b"2", None]]
+    assert wire.calls == 2
+
+
+@pytest.mark.parametrize("sqlstate", ["40001", "40P01"])
+def test_execute__rolled_back_by_postgresql__is_asked_again(wire, monkeypatch, sqlstate):
+    attempts = refuse(wire, monkeypatch, sqlstate, times=2)
+    assert wire.row(ONE, [b"1"])[0] == b"2"
+    assert len(attempts) == 3
+
+
+def test_execute__rolled_back_again_and_again__is_told(wire, monkeypatch):
+    attempts = refuse(wire, monkeypatch, "40P01", times=99)
+    with pytest.raises(StatementError):
+        wire.row(ONE, [b"1"])
+    assert len(attempts) == 1 + module.MAX_REPEATS
+
+
+def test_execute__other_error__is_told_with_its_code_and_the_connection_is_dropped(wire):
+    with pytest.raises(StatementError) as raised:
+        wire.row(Statement("test_zero", "SELECT 1 / $1::int", parameters=1), [b"0"])
+    assert raised.value.sqlstate == "22012"
+    assert wire._connection is None
+    assert wire.row(ONE, [b"1"])[0] == b"2"
+
+
+@pytest.mark.parametrize("sqlstate", ["55P03", "57014", "57P01", "53300", "08006", ""])
+def test_execute__timeout_or_shutdown__is_unavailable(wire, monkeypatch, sqlstate):
+    refuse(wire, monkeypatch, sqlstate, times=99)
+    with pytest.raises(Unavailable):
+        wire.row(ONE, [b"1"])
+
+
+def test_execute__connection_ended_by_the_server__reconnects_unseen(wire):
+    wire.row(ONE, [b"1"])
+    pid = wire._connection.info.backend_pid
+    with psycopg.connect(module.conninfo("default"), autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(%s)", [pid])
+    assert wire.row(ONE, [b"1"])[0] == b"2"
+
+
+def test_open__server_away__is_unavailable_with_retry_after(database, monkeypatch):
+    monkeypatch.setattr(module, "conninfo", lambda alias: "host=/nonexistent dbname=x user=x")
+    with pytest.raises(Unavailable) as raised:
+        HotConnection().row(ONE, [b"1"])
+    assert raised.value.retry_after == 1
