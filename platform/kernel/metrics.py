@@ -11,10 +11,10 @@ from functools import cache
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponseBase
-from django_prometheus.exports import ExportToDjangoView
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django_prometheus.middleware import Metrics
 
+from kernel import exposition
 from kernel.errors import Forbidden
 from kernel.http import problem
 from kernel.http.context import RequestContext
@@ -50,8 +50,7 @@ def export(request: HttpRequest) -> HttpResponseBase:
     remote = request.META.get("REMOTE_ADDR") or "127.0.0.1"
     if not any(ipaddress.ip_address(remote) in network for network in _scrapers()):
         return problem.response(Forbidden("Metrics are for INNKEEPER_METRICS_NETWORKS."))
-    answer: HttpResponseBase = ExportToDjangoView(request)
-    return answer
+    return HttpResponse(exposition.page(), content_type=exposition.CONTENT_TYPE)
 
 
 @cache
