@@ -48,6 +48,12 @@ def load(path: Path = BUDGETS_FILE) -> dict[str, Budget]:
     return {name: _budget(entry, by_id) for name, entry in by_id.items()}
 
 
+@lru_cache(maxsize=4)
+def meta(name: str, path: Path = BUDGETS_FILE) -> float:
+    """A figure of the file's `[meta]`: facts of the reference machine."""
+    return float(tomllib.loads(path.read_text(encoding="utf-8"))["meta"][name])
+
+
 def get(budget_id: str) -> Budget:
     """The budget with this id.
 

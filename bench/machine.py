@@ -16,13 +16,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from bench import processes
+from bench import budgets, processes
 from bench.statistics import median, percentile
 
 # A pure-Python loop of about 200 µs on the reference machine; its length is never adapted, so that
 # figures compare.
 CALIBRATION_STEPS = 4000
 HALVES_AGREE_WITHIN = 0.05
+SLOWER_AT_MOST = 1.25
 TAIL_AT_MOST = 3.0
 
 
@@ -118,6 +119,18 @@ class Calibration:
 def calibrate(sample: Callable[[], float] = python_sample, count: int = 200) -> Calibration:
     """Take `count` calibration samples in a row."""
     return Calibration([sample() for _ in range(count)])
+
+
+def slower_than_reference(found: Calibration) -> str | None:
+    """Why a machine is too slow for gates that were made for the reference machine, or None.
+
+    A machine that is slow throughout agrees with itself: only a figure from elsewhere shows it.
+    """
+    reference = budgets.meta("reference_python_ms")
+    if found.quiet_median <= SLOWER_AT_MOST * reference:
+        return None
+    factor = found.quiet_median / reference
+    return f"machine slow: pure Python takes {factor:.1f} times what the reference machine needs"
 
 
 def quietest(folder: Path, kind: str, found: Calibration) -> float:

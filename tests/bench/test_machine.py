@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import machine, processes
+from bench import budgets, machine, processes
 
 pytestmark = pytest.mark.serial  # times real processes
 
@@ -50,6 +50,21 @@ def test_objection__long_tail__names_the_factor() -> None:
 def test_objection__slower_than_the_stored_quiet_median__compares_with_that() -> None:
     calibration = machine.Calibration([0.7] * 100)
     assert calibration.objection(quiet=0.2) == "machine busy: calibration p99 is 3.5 times quiet"
+
+
+@pytest.mark.parametrize(
+    ("factor", "slow"), [(0.5, False), (1.0, False), (1.2, False), (1.6, True)]
+)
+def test_slower_than_reference__steady_machine__only_its_speed_decides(
+    factor: float, slow: bool
+) -> None:
+    reference = budgets.meta("reference_python_ms")
+    found = machine.slower_than_reference(machine.Calibration([factor * reference] * 100))
+    assert (found is not None) == slow
+    if slow:
+        assert found == (
+            "machine slow: pure Python takes 1.6 times what the reference machine needs"
+        )
 
 
 def test_quietest__three_sessions__keeps_the_lowest_median_by_kind(tmp_path: Path) -> None:
