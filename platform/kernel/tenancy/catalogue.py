@@ -150,3 +150,23 @@ def role_faults(cursor: CursorWrapper) -> list[str]:
         if owns:
             found.append(f"role {name} owns tables")
     return found
+
+
+_REFERENCES = """
+SELECT f.conrelid::regclass::text, f.conname
+  FROM pg_constraint f
+  JOIN pg_attribute a ON a.attrelid = f.conrelid AND a.attname = 'tenant_id'
+  JOIN pg_attribute b ON b.attrelid = f.confrelid AND b.attname = 'tenant_id'
+ WHERE f.contype = 'f' AND NOT (a.attnum = ANY (f.conkey) AND b.attnum = ANY (f.confkey))
+ ORDER BY 1, 2
+"""
+
+
+def reference_faults(cursor: CursorWrapper) -> list[str]:
+    """Find foreign keys between tables of tenants that do not carry the tenant.
+
+    Referential checks ignore row-level security: without the tenant in the key, a row could point
+    at another tenant's, and tell by the answer whether it exists.
+    """
+    cursor.execute(_REFERENCES)
+    return [f"{table}: {name} lacks tenant_id" for table, name in cursor.fetchall()]
