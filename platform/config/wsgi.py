@@ -17,7 +17,10 @@ if faults := checks.run_checks(tags=[checks.Tags.urls]):
 # By name: endpoints can be imported only after Django has loaded the apps.
 application = import_string("config.lane.mount")(_django)
 
-import_string("kernel.health.watcher").start()
+# The first look comes before the first request: a worker that has not looked would say 503.
+_watcher = import_string("kernel.health.watcher")
+_watcher.look()
+_watcher.start()
 
 # What start-up made lives for ever: keep the collector from walking it in requests.
 gc.collect()
