@@ -18,6 +18,7 @@ from bench.latency.calls import Application
 from bench.latency.counts import Counter
 from bench.latency.routes import Route, routes
 from bench.machine import python_sample
+from kernel import db
 from kernel.gate.wire import hot
 from kernel.postgres import Role
 from tests.database import SessionDatabase
@@ -88,6 +89,16 @@ def world(application: Application, superuser: psycopg.Connection, lane: Lane) -
             superuser.execute(f"ALTER SYSTEM SET {setting}")
         superuser.execute("SELECT pg_reload_conf()")
     return World(application)
+
+
+@pytest.fixture(autouse=True)
+def delivered_outbox(world: World) -> None:
+    """Deliver events as a relay would: a suite runs none, and readiness tells when events wait."""
+    with db.use_alias("staff"), db.cursor() as cursor:
+        cursor.execute(
+            "UPDATE kernel_outbox SET delivered_at = now()"
+            " WHERE delivered_at IS NULL AND dead_at IS NULL"
+        )
 
 
 @pytest.fixture(scope="session")
