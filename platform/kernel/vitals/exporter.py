@@ -16,12 +16,15 @@ def run(stop: threading.Event) -> None:
     """
     host, _, port = settings.INNKEEPER_WORKER_METRICS.rpartition(":")
     collector = Background()
-    server, thread = start_http_server(int(port), host)
+    # Before the door opens, so that the first scrape misses nothing.
     REGISTRY.register(collector)
     try:
-        stop.wait()
+        server, thread = start_http_server(int(port), host)
+        try:
+            stop.wait()
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join()
     finally:
         REGISTRY.unregister(collector)
-        server.shutdown()
-        server.server_close()
-        thread.join()

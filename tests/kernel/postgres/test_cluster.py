@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -24,6 +25,10 @@ AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs several accounts")
 def ask(cluster: Cluster, statement: str) -> str:
     with psycopg.connect(cluster.bootstrap.dsn(), autocommit=True) as link:
         return str(link.execute(statement).fetchone()[0])
+
+
+def written(cluster: Cluster) -> str:
+    return "".join(path.read_text() for path in cluster.layout.log.glob("*.log"))
 
 
 def test_start__on_an_empty_root__serves_version_18_on_a_private_socket(
@@ -175,11 +180,15 @@ def test_socket__for_another_account__refuses_every_role(shared_cluster: Cluster
 
 
 def test_log__of_a_failing_statement__holds_no_literal(shared_cluster: Cluster) -> None:
-    with pytest.raises(psycopg.errors.UndefinedTable):
-        ask(shared_cluster, "SELECT 'hunter2secret' FROM nowhere")
+    for table in ("nowhere", "nowhere_later"):
+        with pytest.raises(psycopg.errors.UndefinedTable):
+            ask(shared_cluster, f"SELECT 'hunter2secret' FROM {table}")
 
-    logs = "".join(path.read_text() for path in shared_cluster.layout.log.glob("*.log"))
-
+    # Written by a process of its own and in order: the later line tells that the first is whole.
+    deadline = time.monotonic() + 20
+    while 'relation "nowhere_later" does not exist' not in (logs := written(shared_cluster)):
+        assert time.monotonic() < deadline, logs
+        time.sleep(0.02)
     assert 'relation "nowhere" does not exist' in logs
     assert "hunter2secret" not in logs
 
