@@ -11,7 +11,7 @@ from audit.api.logs import STREAM, stream_of
 from audit.api.text import TextRenderer
 from audit.exports import ndjson
 from audit.permissions import READ
-from audit.queries import logs, proofs
+from audit.queries import notes
 from audit.services import audited, record
 from kernel.authz import Access, Scope
 from kernel.http.endpoint import Endpoint
@@ -42,8 +42,8 @@ class Export(Endpoint):
 
         The export itself is an entry, written before the first line leaves.
         """
-        head = logs.newest(stream_of(request))
-        published = proofs.checkpoint(head.log_id)
+        signed = notes.newest(stream_of(request))
+        head, published = signed.head, signed.published
         with audited():
             record(
                 action=EXPORTED.name,
@@ -53,7 +53,7 @@ class Export(Endpoint):
             )
         name = f"audit-{head.log_id.hex[:8]}-{published.size}.ndjson"
         return StreamingHttpResponse(
-            ndjson.lines(head, published, current_tenant()),
+            ndjson.lines(head, published, current_tenant(), ndjson.opening(head, published)),
             content_type="application/x-ndjson",
             headers={
                 "Content-Disposition": f'attachment; filename="{name}"',

@@ -14,7 +14,7 @@ from audit.api.rendering import EVENT_PREFIX
 from audit.api.text import TextRenderer
 from audit.models import Stream
 from audit.permissions import READ
-from audit.queries import logs, proofs
+from audit.queries import logs, notes, proofs
 from audit.sealing.keys import ring
 from kernel.authz import Access, Scope
 from kernel.errors import Invalid
@@ -81,8 +81,8 @@ class Checkpoint(Endpoint):
     )
     def get(self, request: Request) -> Response:
         """Sign the log's present state; ``Accept: text/plain`` gives the note alone."""
-        head = logs.newest(stream_of(request))
-        published = proofs.checkpoint(head.log_id)
+        signed = notes.newest(stream_of(request))
+        head, published = signed.head, signed.published
         if isinstance(request.accepted_renderer, TextRenderer):
             return Response(published.note)
         keys = ring()

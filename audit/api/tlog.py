@@ -13,7 +13,7 @@ from audit.c2sp.errors import FormatError
 from audit.c2sp.tiles import FULL, TilePath, encode_entries, parse_tile_path, tile_width
 from audit.models import PLATFORM_TENANT, Head
 from audit.permissions import READ
-from audit.queries import logs, proofs
+from audit.queries import logs, notes
 from audit.sealing.tiles import DatabaseTiles
 from audit.tree.proofs import Tile
 from kernel.authz import PUBLIC, Access, Scope
@@ -36,8 +36,8 @@ class LogCheckpoint(Endpoint):
     @extend_schema(operation_id="audit_tlog_checkpoint", responses={(200, "text/plain"): str})
     def get(self, request: Any, log: str) -> Response:
         """Read the signed note."""
-        note = proofs.checkpoint(find(log).log_id).note
-        return Response(note, headers={"Cache-Control": _FRESH})
+        signed = notes.of_log(log_id_of(log))
+        return Response(signed.published.note, headers={"Cache-Control": _FRESH})
 
 
 class LogTile(Endpoint):
@@ -108,8 +108,17 @@ def find(log: str) -> Head:
     Raises:
         kernel.errors.NotFound: the context may not see it, or there is none.
     """
+    return logs.find(log_id_of(log))
+
+
+def log_id_of(log: str) -> UUID:
+    """Read the log's id of a route.
+
+    Raises:
+        kernel.errors.NotFound: it is none.
+    """
     try:
-        return logs.find(UUID(hex=log))
+        return UUID(hex=log)
     except ValueError as error:
         raise NotFound from error
 

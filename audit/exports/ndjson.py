@@ -16,12 +16,20 @@ from kernel.http.render import dumps
 from kernel.tenancy import tenant_context
 
 _BATCH: Final = 500
+Place = tuple[int, UUID, bytes]
+"""Leaf index, entry id and hashed bytes."""
 
 
-def lines(head: Head, published: Published, tenant_id: UUID) -> Iterator[bytes]:
+def opening(head: Head, published: Published) -> list[Place]:
+    """Read the first places: small logs need no second look at the database while streaming."""
+    return logs.entries(head.log_id, 0, min(_BATCH, published.size))
+
+
+def lines(head: Head, published: Published, tenant_id: UUID, first: list[Place]) -> Iterator[bytes]:
     """Give the export line by line; memory stays bounded by one batch.
 
-    It enters the tenant by itself for each batch: a response is streamed after its view has ended.
+    It enters the tenant by itself for each batch but the ``first``, which :func:`opening` read: a
+    response is streamed after its view has ended.
     """
     manifest = {
         "manifest": 1,
@@ -33,8 +41,13 @@ def lines(head: Head, published: Published, tenant_id: UUID) -> Iterator[bytes]:
         "checkpoint": published.note,
     }
     yield dumps(manifest) + b"\n"
-    for start in range(0, published.size, _BATCH):
+    yield from map(_line, first)
+    for start in range(_BATCH, published.size, _BATCH):
         with tenant_context(tenant_id):
             found = logs.entries(head.log_id, start, min(start + _BATCH, published.size))
-        for index, _, leaf in found:
-            yield dumps({"leaf_index": index, "leaf": leaf.decode()}) + b"\n"
+        yield from map(_line, found)
+
+
+def _line(place: Place) -> bytes:
+    index, _, leaf = place
+    return dumps({"leaf_index": index, "leaf": leaf.decode()}) + b"\n"

@@ -9,6 +9,7 @@ import json
 import os
 import secrets
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from time import time
@@ -88,6 +89,7 @@ def _path() -> Path:
     return Path(settings.INNKEEPER_HOME) / "keys" / _FILE
 
 
+@lru_cache(maxsize=8)
 def _public(ed25519: bytes, mldsa44: bytes) -> tuple[bytes, bytes]:
     ed = Ed25519PrivateKey.from_private_bytes(ed25519).public_key()
     ml = MLDSA44PrivateKey.from_seed_bytes(mldsa44).public_key()
