@@ -13,6 +13,8 @@ import orjson
 from django.core.handlers.wsgi import WSGIHandler
 from django.test import Client
 
+from audit.services import audited, record
+from billing.actions import PLAN_VERSION_PUBLISHED
 from billing.usage.queries.customers import public_id
 from kernel import db
 from kernel.gate import projection
@@ -36,6 +38,14 @@ class House:
 def staff() -> Iterator[None]:
     """Act as the operator's people, across tenants."""
     with db.use_alias("staff"), across_tenants():
+        yield
+
+
+@contextmanager
+def change_of(noun: str) -> Iterator[None]:
+    """Change the catalogue by hand, with the entry in the instance's log that its guard wants."""
+    with audited():
+        record(action=PLAN_VERSION_PUBLISHED.name, target_type=noun, target_id="test")
         yield
 
 

@@ -16,21 +16,24 @@ from kernel import db
 from kernel.errors import Invalid
 from kernel.ids import new_id
 from kernel.tenancy import across_tenants, tenant_context
-from tests.billing.house import staff
+from tests.billing.house import change_of, staff
 
 pytestmark = pytest.mark.usefixtures("database")
 
 
 def make_plan(*, published=True, **grants):
     """Make a plan with one version that grants metered allowances or other values by key."""
-    plan = Plan.objects.create(key=f"p_{new_id().hex}", name="Test")
-    version = PlanVersion.objects.create(plan=plan, number=1, daily_requests=10, monthly_price=1)
-    for key, value in grants.items():
-        feature = Feature.objects.get(key=key)
-        PlanFeature.objects.create(version=version, feature=feature, value=value)
-    if published:
-        version.published_at = timezone.now()
-        version.save()
+    with change_of("plan"):
+        plan = Plan.objects.create(key=f"p_{new_id().hex}", name="Test")
+        version = PlanVersion.objects.create(
+            plan=plan, number=1, daily_requests=10, monthly_price=1
+        )
+        for key, value in grants.items():
+            feature = Feature.objects.get(key=key)
+            PlanFeature.objects.create(version=version, feature=feature, value=value)
+        if published:
+            version.published_at = timezone.now()
+            version.save()
     return version
 
 
@@ -89,7 +92,8 @@ def test_version__published__refuses_every_change_whoever_asks(change, alias):
 def test_version__draft__can_change_and_is_not_on_offer():
     with staff():
         version = make_plan(published=False, seats=5)
-        version.features.update(value=6)
+        with change_of("plan"):
+            version.features.update(value=6)
         key = version.plan.key
 
         with pytest.raises(Invalid):
@@ -100,7 +104,10 @@ def test_version__draft__can_change_and_is_not_on_offer():
 def test_version__newer_one_published__is_what_tenants_get():
     with staff():
         first = make_plan(seats=5)
-        second = PlanVersion.objects.create(plan=first.plan, number=2, published_at=timezone.now())
+        with change_of("plan"):
+            second = PlanVersion.objects.create(
+                plan=first.plan, number=2, published_at=timezone.now()
+            )
 
         assert newest_version_id(first.plan.key) == second.id
 
@@ -117,7 +124,7 @@ def test_version__newer_one_published__is_what_tenants_get():
     ],
 )
 def test_feature__breaking_a_rule__is_refused_by_the_database(facts):
-    with staff(), pytest.raises(IntegrityError), db.atomic():
+    with staff(), pytest.raises(IntegrityError, match="violates"), db.atomic():
         Feature.objects.create(name="x", **facts)
 
 
