@@ -7,7 +7,7 @@ from decimal import Decimal
 from uuid import UUID, uuid4
 
 import pytest
-from django.db import transaction
+from django.db import DataError, transaction
 
 from audit.encoding.canonical import EncodingRefusedError
 from audit.encoding.commitment import Opening, opens
@@ -225,3 +225,33 @@ def test_orm__write__is_refused(tenant_id: UUID) -> None:
         event.save()
     with pytest.raises(AppendOnlyError):
         event.delete()
+
+
+def test_record__text_with_a_nul__is_refused_and_never_cut_short(tenant_id: UUID) -> None:
+    with pytest.raises((DataError, ValueError)), audited():
+        say(target_id="smp_1\x00forged")
+    with pytest.raises((DataError, ValueError)), audited():
+        say(subject_id="usr_1\x00", before={"email": "a@b.c"}, after={"email": "d@e.f"})
+    assert Event.objects.count() == 0
+
+
+@pytest.mark.parametrize("context", [PERSON, Context("system")])
+def test_record__one_entry__passes_through_the_prepared_statement(
+    tenant_id: UUID, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[str] = []
+    prepared = db.prepared_row
+
+    def watched(name: str, sql: str, values: list[bytes | None]) -> list[bytes | None]:
+        ran.append(name)
+        return prepared(name, sql, values)
+
+    monkeypatch.setattr(db, "prepared_row", watched)
+    receipt = change(name='"quoted" \\ ü 漢 \U0001f600', target_id="sm\\p'1", context=context)
+
+    assert ran == ["audit_entry_opened" if context.ip else "audit_entry"]
+    event = Event.objects.get(id=receipt.event_id)
+    assert bytes(event.leaf_hash) == receipt.leaf_hash
+    assert event.target_id == "sm\\p'1"
+    opened = rows("SELECT subject_id FROM audit_pii WHERE event_id = %s", receipt.event_id)
+    assert opened == ([("usr_1",)] if context.ip else [])
