@@ -42,6 +42,21 @@ class Environment:
     """``INNKEEPER_MAX_BODY``: largest request body; default 2 MiB."""
     public_url: str
     """``INNKEEPER_PUBLIC_URL``: how others reach this deployment, without a slash at the end."""
+    outbound_targets: list[str]
+    """``INNKEEPER_OUTBOUND_TARGETS``: private networks that customers' addresses may lead to,
+    ``10.1.0.0/16`` or ``10.1.0.0/16:8443``; plain HTTP goes there only; default none."""
+    outbound_ports: list[int]
+    """``INNKEEPER_OUTBOUND_PORTS``: ports called at public addresses; default 443, 6514, 8088."""
+    outbound_ca: str
+    """``INNKEEPER_OUTBOUND_CA``: a PEM file of authorities trusted beside the system's."""
+    audit_tsa: str
+    """``INNKEEPER_AUDIT_TSA``: address of an RFC 3161 time stamp authority; default none."""
+    audit_tsa_ca: str
+    """``INNKEEPER_AUDIT_TSA_CA``: a PEM file of the authority's root certificates."""
+    audit_tsa_interval: int
+    """``INNKEEPER_AUDIT_TSA_INTERVAL``: seconds between two time stamps; default an hour."""
+    audit_witnesses: list[str]
+    """``INNKEEPER_AUDIT_WITNESSES``: C2SP witnesses, each ``<vkey> <url>``, comma-separated."""
 
 
 def read() -> Environment:
@@ -67,6 +82,13 @@ def read() -> Environment:
             log_level=env.str("INNKEEPER_LOG_LEVEL", default="info"),
             max_body_bytes=env.int("INNKEEPER_MAX_BODY", default=2 * 1024 * 1024),
             public_url=env.str("INNKEEPER_PUBLIC_URL", default="http://127.0.0.1:8000").rstrip("/"),
+            outbound_targets=env.list("INNKEEPER_OUTBOUND_TARGETS", default=[]),
+            outbound_ports=env.list("INNKEEPER_OUTBOUND_PORTS", int, default=[443, 6514, 8088]),
+            outbound_ca=env.str("INNKEEPER_OUTBOUND_CA", default=""),
+            audit_tsa=env.str("INNKEEPER_AUDIT_TSA", default=""),
+            audit_tsa_ca=env.str("INNKEEPER_AUDIT_TSA_CA", default=""),
+            audit_tsa_interval=env.int("INNKEEPER_AUDIT_TSA_INTERVAL", default=3600),
+            audit_witnesses=env.list("INNKEEPER_AUDIT_WITNESSES", default=[]),
         )
     except (environ.ImproperlyConfigured, ValueError) as error:
         raise ConfigurationError(str(error)) from error
