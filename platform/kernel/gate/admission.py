@@ -10,6 +10,7 @@ from kernel import db
 from kernel.gate import keys, peppers
 from kernel.gate.limits import Counts, Limit, standing
 from kernel.gate.wire import HotConnection, Row, Statement, Value
+from kernel.tenancy.context import set_next
 
 ADMIT = Statement(
     "gate_admit",
@@ -98,7 +99,11 @@ def admit(
         permission.encode() if permission else None,
         str(cost).encode(),
     ]
-    return _admission(_ask(connection, ADMIT, values), cost)
+    if connection is not None:
+        return _admission(connection.row(ADMIT, values), cost)
+    with set_next():
+        row = db.prepared_row(ADMIT.name, ADMIT.sql, values)
+    return _admission(row, cost)
 
 
 def verify(

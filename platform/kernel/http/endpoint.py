@@ -117,12 +117,6 @@ class Endpoint(APIView):
         except (Forbidden, Unauthenticated) as refused:
             tell_denied(refused)
             raise
-        except DomainError:
-            raise
-        except BaseException:
-            # A gate call that failed midway restores the former tenant's setting by its rollback.
-            db.connection().close()
-            raise
 
     def _run(
         self,

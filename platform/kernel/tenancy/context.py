@@ -24,6 +24,7 @@ ALL_TENANTS: Final = AllTenants()
 _ACROSS_ALIASES = frozenset({"staff", "owner", "sealer"})
 
 _scope: ContextVar[UUID | AllTenants | None] = ContextVar("innkeeper_tenant", default=None)
+_set_next: ContextVar[bool] = ContextVar("innkeeper_tenant_set_next", default=False)
 
 
 def scope() -> UUID | AllTenants | None:
@@ -116,11 +117,31 @@ def _restore_on_connection(connection: BaseDatabaseWrapper, local: bool) -> None
     _set_on_connection(connection)
 
 
+@contextmanager
+def set_next() -> Iterator[None]:
+    """Leave ``app.tenant`` of a checkout to the one statement of the block, the gate's.
+
+    That statement clears the setting before it looks at anything. If it fails, nobody has: the
+    connection is given back, so that the next checkout sets it.
+    """
+    token = _set_next.set(True)
+    try:
+        yield
+    except BaseException:
+        db.connection().close()
+        raise
+    finally:
+        _set_next.reset(token)
+
+
 def reset_on_checkout(connection: BaseDatabaseWrapper, **_: Any) -> None:
     """Set the tenant of the context, or none, whenever a connection is opened or checked out.
 
-    So a reconnect inside a block keeps working for the same tenant and for no other.
+    So a reconnect inside a block keeps working for the same tenant and for no other. A request's
+    first statement is the gate's, which does it itself: see :func:`set_next`.
     """
+    if _set_next.get():
+        return
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('app.tenant', %s, false)", [_text()])
 
