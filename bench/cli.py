@@ -67,7 +67,7 @@ def options(arguments: Sequence[str] | None = None) -> Options:
         rounds=chosen.rounds or (2 if chosen.quick else usual.rounds),
         seconds=chosen.seconds or (1.0 if chosen.quick else usual.seconds),
         connections=chosen.connections,
-        open_seconds=5.0 if chosen.quick else usual.open_seconds,
+        open_windows=1 if chosen.quick else usual.open_windows,
         command=" ".join(["python -m bench", *given]),
     )
 

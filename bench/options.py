@@ -31,6 +31,7 @@ class Options:
     rounds: int = 6
     seconds: float = 2.0
     connections: int = 8
-    open_seconds: float = 12.0
+    open_seconds: float = 4.0
+    open_windows: int = 4
     exact_requests: int = 12_000
     command: str = "python -m bench"

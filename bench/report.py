@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.claims import Claim
 from bench.ladder import Ladder, Measurement
-from bench.load.open_loop import Result
+from bench.load.windows import Windows
 from bench.machine import Fingerprint
 from bench.statistics import Verdict, percentile
 
@@ -30,7 +30,7 @@ class Report:
     fdatasync_ms: float
     objection: str | None = None
     ladder: Ladder | None = None
-    open_loop: Result | None = None
+    windows: Windows | None = None
     open_loop_rate: float = 0.0
     exactness: dict[str, Any] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
@@ -88,8 +88,8 @@ class Report:
             found["ladder"] = [
                 _rung_json(m, self.ladder) for m in self.ladder.measurements.values()
             ]
-        if self.open_loop is not None:
-            found["open_loop"] = _open_loop_json(self.open_loop)
+        if self.windows is not None:
+            found["open_loop"] = _open_loop_json(self.windows)
         return found
 
 
@@ -112,7 +112,8 @@ def _rung_json(found: Measurement, ladder: Ladder) -> dict[str, Any]:
     }
 
 
-def _open_loop_json(result: Result) -> dict[str, Any]:
+def _open_loop_json(windows: Windows) -> dict[str, Any]:
+    result = windows.pooled()
     streams = {
         name: {
             "planned": stream.planned,
@@ -134,7 +135,18 @@ def _open_loop_json(result: Result) -> dict[str, Any]:
         "core_share": result.core_share,
         "invalid": result.invalid,
     }
-    return {"streams": streams, "generator": generator}
+    taken = [
+        {
+            "objection": window.objection,
+            "p99_ms": {
+                name: stream.percentile(0.99)
+                for name, stream in window.result.streams.items()
+                if stream.latencies
+            },
+        }
+        for window in windows.taken
+    ]
+    return {"streams": streams, "generator": generator, "windows": taken}
 
 
 def markdown(report: Report) -> str:
@@ -158,8 +170,8 @@ def markdown(report: Report) -> str:
         lines.append("")
     if report.ladder is not None:
         lines += _ladder_lines(report.ladder)
-    if report.open_loop is not None:
-        lines += _open_loop_lines(report.open_loop, report.open_loop_rate)
+    if report.windows is not None:
+        lines += _open_loop_lines(report.windows, report.open_loop_rate)
     if report.exactness:
         lines += _exact_lines(report.exactness)
     return "\n".join(lines).rstrip() + "\n"
@@ -210,10 +222,12 @@ def _ladder_lines(ladder: Ladder) -> list[str]:
     return [*lines, ""]
 
 
-def _open_loop_lines(result: Result, rate: float) -> list[str]:
+def _open_loop_lines(windows: Windows, rate: float) -> list[str]:
+    result = windows.pooled()
     lines = [
         f"Open loop, Poisson arrivals, verify at {rate:,.0f}/s with /livez beside it; latency "
-        f"from the intended time. Generator: lag p99 {result.lag_p99_ms:.2f} ms, "
+        f"from the intended time; {len(windows.fit)} of {len(windows.taken)} windows fit to judge "
+        f"and pooled. Generator: lag p99 {result.lag_p99_ms:.2f} ms, "
         f"{result.core_share:.0%} of a core"
         + (f", **invalid: {result.invalid}**." if result.invalid else "."),
         "",

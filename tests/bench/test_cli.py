@@ -14,6 +14,7 @@ from bench.cli import options as read
 from bench.ladder import Ladder, Measurement, Round, Rung
 from bench.load.closed_loop import Rate
 from bench.load.open_loop import Result, StreamResult
+from bench.load.windows import Window, Windows
 from bench.load.wire import Request
 from bench.machine import Fingerprint, Occupancy
 from bench.options import PARTS, TITLES
@@ -153,7 +154,8 @@ def test_judge__lost_answers_of_the_open_loop__fail_however_quick_the_others() -
         ),
         "livez": StreamResult(planned=1000, latencies=[1.0] * 1000, statuses={200: 1000}),
     }
-    found = report(open_loop=Result(streams, 0.1, {}, 0.1, None), open_loop_rate=900.0)
+    window = Window(Result(streams, 0.1, {}, 0.1, None), None)
+    found = report(windows=Windows((window,), 1), open_loop_rate=900.0)
     legs.judge(found, ours=True)
     assert [(claim.name, claim.verdict) for claim in found.claims] == [
         ("open_verify", Verdict.PASS),

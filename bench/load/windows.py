@@ -1,0 +1,132 @@
+"""An open-loop plan in several short windows, of which only those count in which the machine was
+ours.
+
+On a shared machine a stall of a second falls into some window of a run; one long window would be
+spoiled by it as a whole. Whether a window counts is decided by what is known without looking at its
+latencies: the generator's own lag, what other processes and the hypervisor took meanwhile, and how
+fast pure Python is right before and after. Windows that count are pooled as they are, good or bad.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from bench import machine
+from bench.load import open_loop
+from bench.load.open_loop import LAG_EDGES, Plan, Result, StreamResult
+from bench.statistics import median
+
+CALIBRATION_SAMPLES = 100
+Run = Callable[[Plan], Result]
+Sample = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One window and why the machine was not fit to judge it, or None."""
+
+    result: Result
+    objection: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """All windows of a leg, in the order they were taken; `wanted` have to be fit."""
+
+    taken: tuple[Window, ...]
+    wanted: int
+
+    @property
+    def fit(self) -> list[Result]:
+        """The results that count."""
+        return [window.result for window in self.taken if window.objection is None]
+
+    def pooled(self) -> Result:
+        """All fit windows as one result; of all windows, marked invalid, if too few were fit."""
+        if len(self.fit) >= self.wanted:
+            return pool(self.fit, None)
+        last = next(w.objection for w in reversed(self.taken) if w.objection is not None)
+        few = f"{len(self.fit)} of {len(self.taken)} windows were fit, {self.wanted} needed: {last}"
+        return pool([window.result for window in self.taken], few)
+
+    def lost(self, stream: str) -> int:
+        """Requests without a good answer in any window, fit or not: no noise excuses a count."""
+        return sum(_lost(window.result.streams[stream]) for window in self.taken)
+
+
+def _lost(found: StreamResult) -> int:
+    refused = sum(count for status, count in found.statuses.items() if status >= 400)
+    return found.dropped + found.broken + found.timed_out + refused
+
+
+def take(
+    plan: Plan,
+    *,
+    wanted: int,
+    at_most: int,
+    roots: Sequence[int] = (),
+    run: Run = open_loop.run,
+    sample: Sample = machine.python_sample,
+) -> Windows:
+    """Take windows of the plan, each with a seed of its own, until `wanted` are fit or `at_most`
+    are taken; `roots` are the process trees of the systems under test.
+
+    Raises:
+        RuntimeError: the generator's process failed.
+    """
+    taken: list[Window] = []
+    quiet = _speed(sample)
+    before = quiet
+    while len(taken) < at_most and sum(w.objection is None for w in taken) < wanted:
+        occupant = machine.Occupant(os.getpid(), *roots)
+        result = run(replace(plan, seed=plan.seed + len(taken)))
+        occupancy = occupant.read()
+        after = _speed(sample)
+        quiet = min(quiet, after)
+        slow = _slower(max(before, after), quiet)
+        taken.append(Window(result, result.invalid or occupancy.objection() or slow))
+        before = after
+    return Windows(tuple(taken), wanted)
+
+
+def _speed(sample: Sample) -> float:
+    return median([sample() for _ in range(CALIBRATION_SAMPLES)])
+
+
+def _slower(found: float, quiet: float) -> str | None:
+    if found <= machine.SLOWER_AT_MOST * quiet:
+        return None
+    return f"machine slow: pure Python took {found / quiet:.1f} times what it took at its best"
+
+
+def pool(results: Sequence[Result], invalid: str | None) -> Result:
+    """Several results of the same streams as one; lag is that of the worst window."""
+    return Result(
+        streams={
+            name: _pool([result.streams[name] for result in results]) for name in results[0].streams
+        },
+        lag_p99_ms=max(result.lag_p99_ms for result in results),
+        lag_histogram={
+            key: sum(result.lag_histogram.get(key, 0) for result in results)
+            for key in [*(f"<={edge} ms" for edge in LAG_EDGES), "later"]
+        },
+        core_share=max(result.core_share for result in results),
+        invalid=invalid,
+    )
+
+
+def _pool(found: Sequence[StreamResult]) -> StreamResult:
+    statuses: Counter[int] = Counter()
+    for one in found:
+        statuses.update(one.statuses)
+    return StreamResult(
+        planned=sum(one.planned for one in found),
+        dropped=sum(one.dropped for one in found),
+        broken=sum(one.broken for one in found),
+        timed_out=sum(one.timed_out for one in found),
+        latencies=[latency for one in found for latency in one.latencies],
+        statuses=dict(statuses),
+    )
