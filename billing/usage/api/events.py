@@ -16,10 +16,13 @@ from billing.usage.api.shapes import EventSerializer, IngestedSerializer
 from billing.usage.cloudevents import LINES, decode, decode_lines, media_type
 from billing.usage.queries import customers
 from billing.usage.queries.events import Listed, Search, search
+from billing.usage.services.grouping import take
 from billing.usage.services.ingest import Reporter, ingest
 from billing.usage.services.lines import Result, ingest_lines
 from kernel.authz import Access, PrincipalKind, Scope
+from kernel.gate.presented import credential
 from kernel.gate.wire import hot_staff
+from kernel.http.admittance import bearer
 from kernel.http.hot import HotEndpoint, HotRequest, LeanResponse, json_response
 from kernel.http.render import dumps
 
@@ -54,7 +57,12 @@ class Events(HotEndpoint):
         if media_type(content_type)[0] == LINES:
             results = ingest_lines(decode_lines(request.body), **reporter)
             return LeanResponse(_told(results), 200, LINES)
-        ingest(decode(request.body, content_type, _attributes(meta)), **reporter)
+        events = decode(request.body, content_type, _attributes(meta))
+        presented = credential(bearer(request)) if len(events) == 1 else None
+        if presented is not None:
+            take(events[0], reporter, presented)
+        else:
+            ingest(events, **reporter)
         return LeanResponse(status=204, content_type=None)
 
     @classmethod

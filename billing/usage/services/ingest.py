@@ -5,6 +5,7 @@ a repeat of (source, id) within the same scope changes nothing and is no error.
 """
 
 import json
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final, TypedDict
 from uuid import UUID
@@ -76,14 +77,14 @@ def ingest(
         kernel.errors.Unavailable: the database does not answer, or a lock was not to be had in
             time; whether the batch was written is unknown, and sending it again is safe.
     """
-    places = ingest_each(
+    new = ingest_each(
         events,
         tenant_id=tenant_id,
         by_operator=by_operator,
         key_id=key_id,
         connection=connection,
     )
-    return len(places)
+    return len(new)
 
 
 def ingest_each(
@@ -111,10 +112,10 @@ def ingest_each(
         raise _refusal(events, error) from error
     except DataError as error:
         raise _refusal(events, error) from error
-    return _places(row[0] or b"{}")
+    return places(row[0] or b"{}")
 
 
-def _places(raw: bytes) -> set[int]:
+def places(raw: bytes) -> set[int]:
     """Read ``{1,2}``, places from 1, as a set of places from 0."""
     return {int(place) - 1 for place in raw[1:-1].split(b",")} if raw != b"{}" else set()
 
@@ -149,11 +150,19 @@ def _bytes(text: str) -> bytes:
 
 
 def _many(events: list[Event], scope: UUID, tenant_id: UUID | None, key_id: UUID | None) -> Call:
-    schemas = [event.dataschema for event in events]
     return _INGEST, [
         _uuid(scope),
         _uuid(tenant_id),
         _uuid(key_id),
+        *columns(events),
+        None if tenant_id else hints(events),
+    ]
+
+
+def columns(events: Sequence[Event]) -> list[bytes | None]:
+    """Write events as seven array literals: id, source, type, subject, time, data, schema."""
+    schemas = [event.dataschema for event in events]
+    return [
         array([event.id for event in events]),
         array([event.source for event in events]),
         array([event.type for event in events]),
@@ -161,8 +170,12 @@ def _many(events: list[Event], scope: UUID, tenant_id: UUID | None, key_id: UUID
         array([event.time for event in events]),
         array([_text(event) for event in events]),
         array(schemas) if any(schemas) else None,
-        None if tenant_id else array([_tenant_id(event.subject) for event in events]),
     ]
+
+
+def hints(events: Sequence[Event]) -> bytes:
+    """Write the tenants whose ids the subjects are, as an array literal with gaps."""
+    return array([_tenant_id(event.subject) for event in events])
 
 
 def _uuid(value: UUID | None) -> bytes | None:

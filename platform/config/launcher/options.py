@@ -8,6 +8,8 @@ from pathlib import Path
 from kernel.postgres import innkeeper_home
 
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
+IN_HAND = 16
+"""Requests that all serving processes together have in hand at once: each has its connections."""
 
 
 class LaunchError(RuntimeError):
@@ -23,6 +25,8 @@ class Options:
         host: address to listen on (``HOST``, default loopback only).
         port: port to listen on (``PORT``, default 8000).
         workers: serving processes (``INNKEEPER_WORKERS``, default one per core).
+        threads: requests that one of them has in hand at once (``INNKEEPER_THREADS``, default 16
+            shared among the processes, two at least).
         metrics: directory in which the serving processes share their metrics, their own alone.
     """
 
@@ -31,6 +35,7 @@ class Options:
     port: int
     workers: int
     metrics: Path
+    threads: int = 2
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> "Options":
@@ -42,11 +47,12 @@ class Options:
         port = _number(environ, "PORT", 8000)
         if not 1 <= port <= 65535:  # noqa: PLR2004 - the range of ports
             raise LaunchError(f"PORT={port} is no port; use 1 to 65535.")
-        workers = _number(environ, "INNKEEPER_WORKERS", _cores())
+        workers = max(1, _number(environ, "INNKEEPER_WORKERS", _cores()))
+        threads = max(1, _number(environ, "INNKEEPER_THREADS", max(2, IN_HAND // workers)))
         host = environ.get("HOST") or "127.0.0.1"
         home = innkeeper_home(environ)
         metrics = Path(environ.get(MULTIPROCESS) or home / "run" / "metrics")
-        return cls(home, host, port, max(1, workers), metrics)
+        return cls(home, host, port, workers, metrics, threads)
 
     @property
     def base_url(self) -> str:

@@ -12,12 +12,12 @@ PYTHON = (sys.executable, "-P")
 
 
 def command(options: Options) -> list[str]:
-    """Give granian's command: WSGI, two blocking threads a worker, respawn."""
+    """Give granian's command: WSGI, a few blocking threads a worker, respawn."""
     return [
         *PYTHON, "-m", "granian",
         "--interface", "wsgi", "--http", "1", "--no-ws",
         "--host", options.host, "--port", str(options.port),
-        "--workers", str(options.workers), "--blocking-threads", "2",
+        "--workers", str(options.workers), "--blocking-threads", str(options.threads),
         # Idle threads take their database connections along when they end: keep them.
         "--blocking-threads-idle-timeout", "600",
         "--respawn-failed-workers", "--respawn-interval", "10",
@@ -35,6 +35,7 @@ def environment(options: Options, environ: Mapping[str, str] = os.environ) -> di
     """
     defaults = {
         "INNKEEPER_PUBLIC_URL": options.base_url,
+        "INNKEEPER_POOL_SIZE": str(options.threads),
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "PYTHONUNBUFFERED": "1",
     }

@@ -75,6 +75,11 @@ class HotConnection:
         get = result.get_value
         return [get(0, column) for column in range(result.nfields)]
 
+    @property
+    def backend(self) -> int:
+        """The process id of the server's side; 0 while there is no connection."""
+        return self._connection.info.backend_pid if self._connection else 0
+
     def close(self) -> None:
         """Drop the connection; the next call opens another."""
         if self._connection is not None:

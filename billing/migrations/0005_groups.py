@@ -1,0 +1,19 @@
+"""Take events of several callers in one statement and one commit."""
+
+from pathlib import Path
+
+from django.db import migrations
+
+_SQL = Path(__file__).parent.parent / "usage" / "sql"
+
+
+def _text() -> str:
+    merge = (_SQL / "merge.sql").read_text(encoding="utf-8").partition("\n")[2].rstrip()
+    return (_SQL / "groups.sql").read_text(encoding="utf-8").replace("-- {{merge}}", merge)
+
+
+class Migration(migrations.Migration):
+    """Functions only: no table is touched."""
+
+    dependencies = [("billing", "0004_guards"), ("kernel", "0006_groups")]
+    operations = [migrations.RunSQL(_text(), migrations.RunSQL.noop)]
