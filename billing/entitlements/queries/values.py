@@ -17,7 +17,8 @@ from billing.catalog.models.values import Allowance, Kind
 from billing.entitlements.models.effective import Effective, Snapshot
 from billing.entitlements.models.projection import period_of
 from billing.usage.models import OPERATOR, Meter
-from billing.usage.queries.measure import Question, measure
+from billing.usage.queries.measure import measure
+from billing.usage.queries.question import Question
 from kernel.gate import quota
 from kernel.gate.quota import Standing
 from kernel.gate.wire import HotConnection

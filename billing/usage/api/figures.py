@@ -18,7 +18,8 @@ from billing.usage.api import questions
 from billing.usage.api.reach import reach
 from billing.usage.api.shapes import QuestionSerializer, ResultSerializer
 from billing.usage.queries import customers, meters, values
-from billing.usage.queries.measure import CUSTOMER, SUBJECT, Question, Row, measure
+from billing.usage.queries.measure import measure
+from billing.usage.queries.question import CUSTOMER, SUBJECT, Question, Row
 from kernel.authz import Access, Scope
 from kernel.errors import NotFound
 from kernel.http.endpoint import Endpoint

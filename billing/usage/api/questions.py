@@ -10,9 +10,9 @@ from django.http import QueryDict
 from billing.usage import filters
 from billing.usage.api import parameters
 from billing.usage.filters import Condition
-from billing.usage.models import Meter, Origin
+from billing.usage.models import Aggregation, Meter, Origin
 from billing.usage.queries import customers
-from billing.usage.queries.measure import CUSTOMER, SUBJECT, Question, WindowSize
+from billing.usage.queries.question import CUSTOMER, SUBJECT, Question, WindowSize
 from billing.usage.queries.zones import is_zone
 from kernel.errors import FieldError, Invalid
 from kernel.tenancy import tenant_or_none
@@ -118,6 +118,11 @@ def _range_faults(meter: Meter, asked: Asked) -> list[FieldError]:
     if asked.window_time_zone and not is_zone(asked.window_time_zone):
         message = f"{asked.window_time_zone!r} is no IANA time zone."
         faults.append(FieldError("/windowTimeZone", "invalid_time_zone", message))
+    short = asked.window_size in {WindowSize.MINUTE, WindowSize.HOUR}
+    if short and not asked.start and meter.aggregation == Aggregation.WEIGHTED_SUM:
+        # A level has a row in every window, so their number must be bounded.
+        message = f"{meter.slug} is asked by {asked.window_size} with from."
+        faults.append(FieldError("/from", "required", message))
     of_gate = meter.origin == Origin.GATE
     if of_gate and asked.window_size == WindowSize.MINUTE:
         message = f"{meter.slug} is kept in buckets of 15 minutes: ask for HOUR or longer."

@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from billing.usage.models import Aggregation
-from billing.usage.queries.measure import WindowSize
+from billing.usage.queries.question import WindowSize
 
 
 class EventSerializer(serializers.Serializer[Any]):

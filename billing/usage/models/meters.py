@@ -24,6 +24,25 @@ class Aggregation(models.TextChoices):
     MIN = "MIN"
     MAX = "MAX"
     LATEST = "LATEST"
+    MEDIAN = "MEDIAN"
+    P50 = "P50"
+    P90 = "P90"
+    P95 = "P95"
+    P99 = "P99"
+    WEIGHTED_SUM = "WEIGHTED_SUM"
+
+
+PERCENTILES: Final = {
+    Aggregation.P50: "0.5",
+    Aggregation.P90: "0.9",
+    Aggregation.P95: "0.95",
+    Aggregation.P99: "0.99",
+}
+"""The share of values that are not above the figure: the smallest value for which that holds."""
+OF_SINGLE_EVENTS: Final = frozenset(
+    {*PERCENTILES, Aggregation.MEDIAN, Aggregation.WEIGHTED_SUM},
+)
+"""Aggregations that no sum of parts gives: read from events, roll-ups only say where those are."""
 
 
 class Origin(models.TextChoices):

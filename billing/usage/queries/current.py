@@ -7,7 +7,9 @@ from typing import Any, Final
 from uuid import UUID
 
 from billing.usage.models import Aggregation, Meter, Origin
-from billing.usage.queries.measure import Question, measure
+from billing.usage.models.meters import OF_SINGLE_EVENTS
+from billing.usage.queries.measure import measure
+from billing.usage.queries.question import Question
 from kernel import db
 from kernel.tenancy import current_tenant
 
@@ -62,8 +64,9 @@ def current() -> tuple[Period, list[Used]]:
 
 
 def _is_kept(meter: Meter) -> bool:
-    """Tell whether plain roll-ups hold the figure: not distinct values, not the gate's record."""
-    counted = meter.aggregation != Aggregation.UNIQUE_COUNT and meter.origin == Origin.EVENTS
+    """Tell whether plain roll-ups hold the figure: no set, no percentile, not the gate's record."""
+    summed = meter.aggregation not in {Aggregation.UNIQUE_COUNT, *OF_SINGLE_EVENTS}
+    counted = summed and meter.origin == Origin.EVENTS
     return counted and meter.ready
 
 

@@ -1,79 +1,49 @@
 """What a meter shows: windows, groups and filters over roll-ups, exact to the microsecond.
 
 Whole 15-minute buckets come from roll-ups, the edges of ``[from, to)`` and windows of a minute from
-raw events. A meter that is still being counted back is read from raw events alone: exact, slower.
-Requests (the gate's own meter) come from the gate's record, in whole buckets.
+raw events. A meter that is still being counted back is read from raw events alone, and so are
+percentiles and levels: exact, slower. Requests (the gate's own meter) come from the gate's record,
+in whole buckets.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from enum import StrEnum
 from typing import Any, Final
-from uuid import UUID
 
-from billing.usage.filters import Condition
-from billing.usage.models import Aggregation, Meter, Origin
-from billing.usage.queries import sources
+from billing.usage.models import Aggregation, Meter
+from billing.usage.models.meters import PERCENTILES
+from billing.usage.queries import levels, sources, windows
+from billing.usage.queries.question import CUSTOMER, SUBJECT, Question, Row
 from kernel import db
 
-CUSTOMER: Final = "customer_id"
-SUBJECT: Final = "subject"
-
-
-class WindowSize(StrEnum):
-    """The civil windows of a query."""
-
-    MINUTE = "MINUTE"
-    HOUR = "HOUR"
-    DAY = "DAY"
-    MONTH = "MONTH"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """A checked query. ``[start, end)`` may be open; ``group_by`` may name subject, customer_id.
-
-    ``tenants`` empty: the tenant of the context, or all of them under the operator.
-    """
-
-    meter: Meter
-    start: datetime | None = None
-    end: datetime | None = None
-    window: WindowSize | None = None
-    zone: str = "UTC"
-    subjects: Sequence[str] = ()
-    tenants: Sequence[UUID] = ()
-    group_by: Sequence[str] = ()
-    filters: Mapping[str, Condition] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One window and group. ``value`` is exact; ``groups`` holds what was asked for."""
-
-    start: datetime
-    end: datetime
-    value: Decimal
-    subject: str | None
-    tenant_id: UUID | None
-    groups: dict[str, str]
-
-
-_VALUES: Final = {
-    Aggregation.SUM: "sum(part.total)",
-    Aggregation.COUNT: "sum(part.count)",
+_MIDDLE: Final = "percentile_disc(0.5) WITHIN GROUP (ORDER BY part.total{order})"
+# For each aggregation what it reads of a part, and how parts become one figure.
+_VALUES: Final[dict[Aggregation, tuple[tuple[str, ...], str]]] = {
+    Aggregation.SUM: (("total",), "sum(part.total)"),
+    Aggregation.COUNT: (("count",), "sum(part.count)"),
     # Twenty places at least: a quotient alone would be cut to the digits of a double.
     Aggregation.AVG: (
-        "trim_scale(sum(part.total) * 1.00000000000000000000 / nullif(sum(part.count), 0))"
+        ("total", "count"),
+        "trim_scale(sum(part.total) * 1.00000000000000000000 / nullif(sum(part.count), 0))",
     ),
-    Aggregation.MIN: "min(part.lowest)",
-    Aggregation.MAX: "max(part.highest)",
+    Aggregation.MIN: (("lowest",), "min(part.lowest)"),
+    Aggregation.MAX: (("highest",), "max(part.highest)"),
     Aggregation.LATEST: (
-        "(array_agg(part.latest ORDER BY part.latest_at DESC, part.latest_seq DESC))[1]"
+        ("latest", "latest_at", "latest_seq"),
+        "(array_agg(part.latest ORDER BY part.latest_at DESC, part.latest_seq DESC))[1]",
     ),
-    Aggregation.UNIQUE_COUNT: "count(DISTINCT part.value)",
+    Aggregation.UNIQUE_COUNT: (("value",), "count(DISTINCT part.value)"),
+    # The lower and the upper middle value, which are one where the number of values is odd. Times
+    # 0.5, because a division would round.
+    Aggregation.MEDIAN: (
+        ("total",),
+        f"trim_scale(({_MIDDLE.format(order='')} + {_MIDDLE.format(order=' DESC')}) * 0.5)",
+    ),
+    **{
+        name: (("total",), f"percentile_disc({share}) WITHIN GROUP (ORDER BY part.total)")
+        for name, share in PERCENTILES.items()
+    },
 }
 _ZERO_WHEN_EMPTY: Final = {Aggregation.COUNT, Aggregation.UNIQUE_COUNT}
 
@@ -81,24 +51,63 @@ _ZERO_WHEN_EMPTY: Final = {Aggregation.COUNT, Aggregation.UNIQUE_COUNT}
 def measure(question: Question) -> list[Row]:
     """Answer a question, ordered by window start, then by group; empty windows have no row."""
     names = list(question.group_by)
-    columns = [_column(question.meter, name) for name in names]
-    parts, parameters = sources.parts(question)
-    selected = [*_window(question, parameters), f"({_VALUES[_aggregation(question)]})::numeric"]
-    keys = [] if question.window is None else ["1", "2"]
-    keys += [str(len(selected) + place) for place in range(1, len(columns) + 1)]
-    statement = ["SELECT ", ", ".join([*selected, *columns]), " FROM (", parts, ") AS part"]
-    if keys:
-        statement += [" GROUP BY ", ", ".join(keys), " ORDER BY 1, ", ", ".join(keys)]
+    if question.meter.aggregation == Aggregation.WEIGHTED_SUM:
+        statement, parameters = levels.statement(question, _columns(question))
+    elif question.window is None:
+        statement, parameters = _whole(question)
+    else:
+        statement, parameters = _windowed(question)
     with db.cursor() as cursor:
-        cursor.execute("".join(statement), parameters)
+        cursor.execute(statement, parameters)
         found = [row for row in cursor.fetchall() if row[0] is not None and row[2] is not None]
-    if not found and not keys and question.meter.aggregation in _ZERO_WHEN_EMPTY:
+    nothing = not found and not names and question.window is None
+    if nothing and question.meter.aggregation in _ZERO_WHEN_EMPTY:
         return [_nothing(question)]
-    return [_row(question, names, row) for row in found]
+    return [_row(names, row) for row in found]
 
 
-def _aggregation(question: Question) -> Aggregation:
-    return Aggregation(question.meter.aggregation)
+def _whole(question: Question) -> tuple[str, dict[str, Any]]:
+    """Write the figure of the asked range; its open ends are those of the events' minutes."""
+    figures, value = _VALUES[Aggregation(question.meter.aggregation)]
+    columns = _columns(question)
+    first = "date_trunc('minute', min(part.first_at))"
+    last = "date_trunc('minute', max(part.latest_at)) + interval '1 minute'"
+    reads = list(figures)
+    if question.start is None or question.end is None:
+        reads += [name for name in ("first_at", "latest_at") if name not in figures]
+    parts, parameters = sources.parts(question, reads)
+    parameters |= {"asked_start": question.start, "asked_end": question.end}
+    start = first if question.start is None else "%(asked_start)s::timestamptz"
+    end = last if question.end is None else "%(asked_end)s::timestamptz"
+    selected = [f"CASE WHEN count(*) > 0 THEN {start} END", end, f"({value})::numeric", *columns]
+    written = ["SELECT ", ", ".join(selected), " FROM (", parts, ") AS part"]
+    if columns:
+        keys = ", ".join(str(3 + place) for place in range(1, len(columns) + 1))
+        written += [" GROUP BY ", keys, " ORDER BY 1, ", keys]
+    return "".join(written), parameters
+
+
+def _windowed(question: Question) -> tuple[str, dict[str, Any]]:
+    """Write a row for each window and group that has events."""
+    figures, value = _VALUES[Aggregation(question.meter.aggregation)]
+    columns = _columns(question)
+    parts, parameters = sources.parts(question, figures)
+    edges = windows.edges(question, parameters, "(SELECT min(at) FROM part)")
+    place = windows.place(question, parameters)
+    selected = [f"{place} AS place", f"({value})::numeric AS value"]
+    selected += [f"{column} AS key{number}" for number, column in enumerate(columns)]
+    keys = ["place", *(f"key{number}" for number in range(len(columns)))]
+    shown = [*windows.bounds(question), "found.value", *(f"found.{key}" for key in keys[1:])]
+    written = ["WITH part AS (", parts, ")", *([", edge AS (", edges, ")"] if edges else [])]
+    written += [" SELECT ", ", ".join(shown), " FROM ("]
+    written += ["SELECT ", ", ".join(selected), " FROM part GROUP BY ", ", ".join(keys)]
+    written += [") AS found", ", edge" if edges else "", " ORDER BY "]
+    written.append(", ".join(f"found.{key}" for key in keys))
+    return "".join(written), parameters
+
+
+def _columns(question: Question) -> list[str]:
+    return [_column(question.meter, name) for name in question.group_by]
 
 
 def _column(meter: Meter, name: str) -> str:
@@ -109,22 +118,7 @@ def _column(meter: Meter, name: str) -> str:
     return f"part.groups[{meter.group_keys.index(name) + 1}]"
 
 
-def _window(question: Question, parameters: dict[str, Any]) -> list[str]:
-    """Write the window columns: civil windows, or the asked range, or the events' own minutes."""
-    if question.window is not None:
-        parameters |= {"unit": question.window.lower(), "zone": question.zone}
-        start = "billing_usage_window(%(unit)s, part.at, %(zone)s)"
-        return [start, f"billing_usage_window_end(%(unit)s, {start}, %(zone)s)"]
-    parameters |= {"asked_start": question.start, "asked_end": question.end}
-    first = "date_trunc('minute', min(part.first_at))"
-    last = "date_trunc('minute', max(part.latest_at)) + interval '1 minute'"
-    return [
-        f"CASE WHEN count(*) > 0 THEN coalesce(%(asked_start)s::timestamptz, {first}) END",
-        f"coalesce(%(asked_end)s::timestamptz, {last})",
-    ]
-
-
-def _row(question: Question, names: list[str], row: Sequence[Any]) -> Row:
+def _row(names: list[str], row: Sequence[Any]) -> Row:
     named = dict(zip(names, row[3:], strict=True))
     subject = named.pop(SUBJECT, None)
     tenant_id = named.pop(CUSTOMER, None)
@@ -136,8 +130,3 @@ def _nothing(question: Question) -> Row:
     now = datetime.now(UTC).replace(second=0, microsecond=0)
     end = question.end or max(now, question.start or now) + timedelta(minutes=1)
     return Row(question.start or min(now, end), end, Decimal(0), None, None, {})
-
-
-def is_of_gate(meter: Meter) -> bool:
-    """Tell whether the gate, not the ledger, holds the meter's figures."""
-    return meter.origin == Origin.GATE

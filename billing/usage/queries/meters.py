@@ -3,14 +3,25 @@
 from typing import Final
 from uuid import UUID
 
-from django.db.models import QuerySet
+import orjson
+from django.db.models import JSONField, QuerySet
 
 from billing.usage.models import OPERATOR, Meter
-from kernel import ids
+from kernel import db, ids
 from kernel.errors import NotFound
 from kernel.tenancy import tenant_or_none
 
 _PREFIX: Final = "mtr"
+_FIELDS: Final = Meter._meta.concrete_fields
+_FIND: Final = "".join(
+    [
+        "SELECT ",
+        ", ".join(f'"{field.column}"' for field in _FIELDS),
+        " FROM billing_meter WHERE scope = ANY (%(scopes)s)"
+        " AND (id = %(id)s OR slug = %(slug)s AND deleted_at IS NULL)"
+        " ORDER BY id = %(id)s DESC NULLS LAST LIMIT 1",
+    ]
+)
 ORDERS: Final = {
     "key": "slug",
     "name": "name",
@@ -32,14 +43,21 @@ def get(id_or_slug: str) -> Meter:
         kernel.errors.NotFound: none that the context may see.
     """
     try:
-        found = _seen().filter(id=ids.decode(_PREFIX, f"{_PREFIX}_{id_or_slug.lower()}")).first()
+        meter_id: UUID | None = ids.decode(_PREFIX, f"{_PREFIX}_{id_or_slug.lower()}")
     except ids.InvalidIdError:
-        found = None
-    if found is None:
-        found = _seen().filter(slug=id_or_slug, deleted_at=None).first()
-    if found is None:
+        meter_id = None
+    # Every query begins here: a statement of its own costs a third of what the ORM would.
+    scopes = [OPERATOR] if (tenant := tenant_or_none()) is None else [OPERATOR, tenant]
+    with db.cursor() as cursor:
+        cursor.execute(_FIND, {"id": meter_id, "slug": id_or_slug, "scopes": scopes})
+        row = cursor.fetchone()
+    if row is None:
         raise NotFound("There is no such meter.", code="meter_not_found")
-    return found
+    read = [
+        orjson.loads(value) if isinstance(field, JSONField) else value
+        for field, value in zip(_FIELDS, row, strict=True)
+    ]
+    return Meter.from_db(db.alias(), [field.attname for field in _FIELDS], read)
 
 
 def listed(

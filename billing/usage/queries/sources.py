@@ -1,70 +1,111 @@
 """Where a question's figures come from: SQL for the parts that are then aggregated.
 
-Every part has the columns ``tenant_id, subject, groups, at, count, total, lowest, highest, latest,
-latest_at, latest_seq, first_at, value``; ``at`` decides the window.
+Every part has ``tenant_id, subject, groups, at`` (which decides the window) and those of
+:data:`FIGURES` that the caller names. Parts are as narrow as they can be: they may be read twice.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from billing.usage.models import Aggregation, Origin
+from billing.usage.models.meters import OF_SINGLE_EVENTS
+from billing.usage.queries.question import Question
 from kernel.tenancy import tenant_or_none
-
-if TYPE_CHECKING:
-    from billing.usage.queries.measure import Question
 
 BUCKET: Final = timedelta(minutes=15)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_KEPT: Final = (
-    "SELECT r.tenant_id, r.subject, r.groups, r.bucket AS at, r.count, r.total, r.lowest,"
-    " r.highest, r.latest, r.latest_at, r.latest_seq, r.first_at, NULL::text AS value"
-    " FROM billing_usage_rollup AS r WHERE r.meter_id = %(meter)s"
-)
-_DISTINCT: Final = (
-    "SELECT r.tenant_id, r.subject, r.groups, r.bucket AS at, NULL, NULL, NULL, NULL, NULL,"
-    " NULL, NULL, NULL, r.value FROM billing_usage_value AS r WHERE r.meter_id = %(meter)s"
-)
-_RAW: Final = (
-    "SELECT r.tenant_id, r.subject, r.groups, r.time AS at, 1 AS count, r.number AS total,"
-    " r.number AS lowest, r.number AS highest, r.number AS latest, r.time AS latest_at,"
-    " r.seq AS latest_seq, r.time AS first_at, r.value FROM billing_usage_measured AS r"
+
+FIGURES: Final = (
+    "count", "total", "lowest", "highest", "latest", "latest_at", "latest_seq", "first_at", "value",
+)  # fmt: skip
+_HEAD: Final = "SELECT r.tenant_id, r.subject, r.groups, "
+_KEPT: Final = {
+    **{name: f"r.{name}" for name in FIGURES},
+    "at": "r.bucket AS at",
+    "value": "NULL::text AS value",
+}
+_DISTINCT: Final = {
+    **{name: f"NULL AS {name}" for name in FIGURES},
+    "at": "r.bucket AS at",
+    "value": "r.value",
+}
+_RAW: Final = {
+    "at": "r.time AS at",
+    "count": "1 AS count",
+    **{name: f"r.number AS {name}" for name in ("total", "lowest", "highest", "latest")},
+    "latest_at": "r.time AS latest_at",
+    "latest_seq": "r.seq AS latest_seq",
+    "first_at": "r.time AS first_at",
+    "value": "r.value",
+}
+_GATE: Final = {
+    "at": "r.at",
+    "count": "r.used AS count",
+    "total": "r.used::numeric AS total",
+    **{name: f"NULL::numeric AS {name}" for name in ("lowest", "highest", "latest")},
+    "latest_at": "r.at + interval '14 minutes' AS latest_at",
+    "latest_seq": "0::bigint AS latest_seq",
+    "first_at": "r.at AS first_at",
+    "value": "NULL::text AS value",
+}
+_FROM_KEPT: Final = " FROM billing_usage_rollup AS r WHERE r.meter_id = %(meter)s"
+_FROM_DISTINCT: Final = " FROM billing_usage_value AS r WHERE r.meter_id = %(meter)s"
+_FROM_RAW: Final = (
+    " FROM billing_usage_measured AS r"
     " WHERE r.meter_id = %(meter)s AND (r.number IS NOT NULL OR r.value IS NOT NULL)"
 )
-_GATE: Final = (
-    "SELECT r.tenant_id, r.subject, '{}'::text[] AS groups, r.at, r.used AS count,"
-    " r.used::numeric AS total, NULL::numeric AS lowest, NULL::numeric AS highest,"
-    " NULL::numeric AS latest, r.at + interval '14 minutes' AS latest_at,"
-    " 0::bigint AS latest_seq, r.at AS first_at,"
-    " NULL::text AS value FROM ("
-    "SELECT %(tenant)s::uuid AS tenant_id, g.subject::text AS subject,"
-    " to_timestamp(g.bucket_id * 900) AS at, g.used"
+_FROM_GATE: Final = (
+    " FROM (SELECT %(tenant)s::uuid AS tenant_id, g.subject::text AS subject,"
+    " '{}'::text[] AS groups, to_timestamp(g.bucket_id * 900) AS at, g.used"
     " FROM gate.requests(%(first_bucket)s, %(end_bucket)s) AS g WHERE "
 )
-
-
-def parts(question: "Question") -> tuple[str, dict[str, Any]]:
-    """Write the union of a question's sources and its parameters."""
-    parameters: dict[str, Any] = {"meter": question.meter.id}
-    narrowed = _narrowed(question, parameters)
-    if question.meter.origin == Origin.GATE:
-        return _gate(question, parameters), parameters
-    unique = question.meter.aggregation == Aggregation.UNIQUE_COUNT
-    written = []
-    kept, raw = _split(question)
-    if kept is not None:
-        span = _span("r.bucket", "kept", kept, parameters)
-        written.append(_KEPT + span + narrowed)
-        if unique:
-            written.append(_DISTINCT + span + narrowed)
-    for place, piece in enumerate(raw):
-        written.append(_RAW + _span("r.time", f"raw{place}", piece, parameters) + narrowed)
-    return " UNION ALL ".join(written), parameters
-
 
 Span = tuple[datetime | None, datetime | None]
 
 
-def _split(question: "Question") -> tuple[Span | None, list[Span]]:
+def parts(question: Question, figures: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """Write the union of the sources of a question's figures, and its parameters."""
+    if question.meter.aggregation in OF_SINGLE_EVENTS:
+        return _written(question, figures, None, [(question.start, question.end)])
+    return kept(question, figures)
+
+
+def kept(question: Question, figures: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """Write the sources with roll-ups wherever those hold whole buckets of the question.
+
+    Whatever the aggregation, they know the subjects, the groups and the latest number.
+    """
+    if question.meter.origin == Origin.GATE:
+        parameters: dict[str, Any] = {}
+        return _gate(question, figures, parameters), parameters
+    return _written(question, figures, *_split(question))
+
+
+def _written(
+    question: Question, figures: Sequence[str], buckets: Span | None, edges: list[Span]
+) -> tuple[str, dict[str, Any]]:
+    parameters: dict[str, Any] = {"meter": question.meter.id}
+    narrowed = _narrowed(question, parameters)
+    written = []
+    if buckets is not None:
+        span = _span("r.bucket", "kept", buckets, parameters)
+        unique = question.meter.aggregation == Aggregation.UNIQUE_COUNT
+        if not unique or set(figures) != {"value"}:
+            written.append(_selected(_KEPT, figures) + _FROM_KEPT + span + narrowed)
+        if unique and "value" in figures:
+            written.append(_selected(_DISTINCT, figures) + _FROM_DISTINCT + span + narrowed)
+    for place, piece in enumerate(edges):
+        span = _span("r.time", f"raw{place}", piece, parameters)
+        written.append(_selected(_RAW, figures) + _FROM_RAW + span + narrowed)
+    return " UNION ALL ".join(written), parameters
+
+
+def _selected(columns: dict[str, str], figures: Sequence[str]) -> str:
+    return _HEAD + ", ".join(columns[name] for name in ("at", *figures))
+
+
+def _split(question: Question) -> tuple[Span | None, list[Span]]:
     """Cut [start, end) into whole buckets, answered by roll-ups, and edges, answered by events."""
     start, end = question.start, question.end
     if not question.meter.ready or question.window == "MINUTE":
@@ -90,15 +131,18 @@ def _span(column: str, name: str, span: Span, parameters: dict[str, Any]) -> str
     return written
 
 
-def _narrowed(question: "Question", parameters: dict[str, Any]) -> str:
+def _narrowed(question: Question, parameters: dict[str, Any]) -> str:
     """Write the conditions that all sources share: tenants, subjects, group values."""
     written = ""
     tenant = tenant_or_none()
     tenants = list(question.tenants) or ([] if tenant is None else [tenant])
     parameters["tenant"] = tenant or (tenants[0] if tenants else None)
-    if tenants:
-        parameters["tenants"] = tenants
+    if len(tenants) == 1:  # an equality is estimated better than a list of one
+        written += " AND r.tenant_id = %(only_tenant)s"
+        parameters["only_tenant"] = tenants[0]
+    elif tenants:
         written += " AND r.tenant_id = ANY (%(tenants)s)"
+        parameters["tenants"] = tenants
     if question.subjects:
         parameters["subjects"] = list(question.subjects)
         written += " AND r.subject = ANY (%(subjects)s)"
@@ -109,14 +153,15 @@ def _narrowed(question: "Question", parameters: dict[str, Any]) -> str:
     return written
 
 
-def _gate(question: "Question", parameters: dict[str, Any]) -> str:
+def _gate(question: Question, figures: Sequence[str], parameters: dict[str, Any]) -> str:
     """Read the gate's buckets, outward to whole ones; the total is kept beside the keys."""
+    _narrowed(question, parameters)
     by_key = bool(question.subjects) or "subject" in question.group_by
     end = question.end or _EPOCH + timedelta(days=365_000)
     parameters["first_bucket"] = ((question.start or _EPOCH) - _EPOCH) // BUCKET
     parameters["end_bucket"] = -(-(end - _EPOCH) // BUCKET)
     whose = "g.subject <> %(tenant)s" if by_key else "g.subject = %(tenant)s"
-    written = f"{_GATE}{whose}) AS r WHERE true"
+    written = f"{_selected(_GATE, figures)}{_FROM_GATE}{whose}) AS r WHERE true"
     if question.subjects:
         written += " AND r.subject = ANY (%(subjects)s)"
     return written

@@ -3,7 +3,7 @@
 from typing import Any
 
 from billing.usage.queries import sources
-from billing.usage.queries.measure import Question
+from billing.usage.queries.question import Question
 from kernel import db
 
 
@@ -18,7 +18,7 @@ def group_values(question: Question, key: str) -> list[str]:
 
 
 def _distinct(question: Question, column: str) -> list[str]:
-    parts, parameters = sources.parts(question)
+    parts, parameters = sources.kept(question, ())
     statement = ["SELECT DISTINCT ", column, " AS found FROM (", parts, ") AS part ORDER BY 1"]
     with db.cursor() as cursor:
         cursor.execute("".join(statement), parameters)

@@ -13,7 +13,8 @@ from uuid import UUID
 from billing.usage.cloudevents import decode
 from billing.usage.models import Meter
 from billing.usage.queries import meters as finding
-from billing.usage.queries.measure import Question, Row, measure
+from billing.usage.queries.measure import measure
+from billing.usage.queries.question import Question, Row
 from billing.usage.services import meters
 from billing.usage.services.ingest import ingest
 from kernel import db, tenancy

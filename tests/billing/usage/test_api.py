@@ -24,7 +24,7 @@ def new(**facts):
     [
         ({"slug": "Not A Slug"}, "/slug"),
         ({"slug": "x" * 65}, "/slug"),
-        ({"aggregation": "MEDIAN"}, "/aggregation"),
+        ({"aggregation": "MODE"}, "/aggregation"),
         ({"eventType": ""}, "/eventType"),
         ({"valueProperty": None}, "/valueProperty"),
         ({"valueProperty": "v"}, "/valueProperty"),

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from billing.usage.filters import advanced, simple
-from billing.usage.queries.measure import WindowSize
+from billing.usage.queries.question import WindowSize
 from tests.billing.house import make_house
 from tests.billing.usage.reports import NOON, define, event, read, report, total
 
