@@ -6,9 +6,10 @@ every transaction, cursor and ORM query of this project goes through this module
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import psycopg
@@ -16,6 +17,7 @@ from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 from psycopg import pq
+from psycopg.adapt import PyFormat, Transformer
 
 
 class Collector(Protocol):
@@ -183,6 +185,38 @@ class RoleRouter:
         return db == "owner"
 
 
+def rows(sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """Run a statement whose text never changes as a prepared one, and give its rows, typed.
+
+    Django's cursors write the values into the text, which PostgreSQL then parses and plans anew:
+    of a short statement's 0.17 ms that is 0.1 (measured: docs/adr/0090). Placeholders are ``$1``
+    with a cast where the type does not follow. It runs in the open transaction, if there is one.
+
+    Raises:
+        django.db.utils.DatabaseError: as any statement on this connection.
+    """
+    wrapper = connection()
+    wrapper.ensure_connection()
+    wrapper.validate_no_broken_transaction()
+    execute: Callable[..., Any] = _execute_typed
+    for around in reversed(wrapper.execute_wrappers):
+        execute = partial(around, execute)
+    with wrapper.wrap_database_errors:
+        found: list[tuple[Any, ...]] = execute(sql, values, False, {"connection": wrapper})
+    return found
+
+
+def _execute_typed(
+    sql: str, values: Sequence[Any], _: bool, context: dict[str, Any]
+) -> list[tuple[Any, ...]]:
+    raw = context["connection"].connection
+    adapter = Transformer(raw)
+    texts = adapter.dump_sequence(values, (PyFormat.TEXT,) * len(values))
+    result = _execute_prepared(raw, f"rows {sql}", sql, texts)
+    adapter.set_pgresult(result)
+    return adapter.load_rows(0, result.ntuples, tuple)
+
+
 def prepared_row(name: str, sql: str, values: list[bytes | None]) -> list[bytes | None]:
     """Run a named prepared statement of one row on Django's current connection, values as text.
 
@@ -194,16 +228,24 @@ def prepared_row(name: str, sql: str, values: list[bytes | None]) -> list[bytes 
     wrapper = connection()
     wrapper.ensure_connection()
     with wrapper.wrap_database_errors:
-        raw = wrapper.connection
-        prepared = raw.__dict__.setdefault("_innkeeper_prepared", set())
-        pgconn = raw.pgconn
-        if name not in prepared:
-            _checked(pgconn.prepare(name.encode(), sql.encode()))
-            prepared.add(name)
-        if not raw.autocommit and pgconn.transaction_status == pq.TransactionStatus.IDLE:
-            _checked(pgconn.exec_(b"BEGIN"))  # psycopg would send it before its own first statement
-        result = _checked(pgconn.exec_prepared(name.encode(), values))
+        result = _execute_prepared(wrapper.connection, name, sql, values)
     return [result.get_value(0, column) for column in range(result.nfields)]
+
+
+def _execute_prepared(
+    raw: Any, name: str, sql: str, values: Sequence[pq.abc.Buffer | None]
+) -> pq.abc.PGresult:
+    """Run a statement on psycopg's connection, preparing it there at its first use."""
+    prepared: dict[str, bytes] = raw.__dict__.setdefault("_innkeeper_prepared", {})
+    pgconn = raw.pgconn
+    short = prepared.get(name)
+    if short is None:
+        short = f"innkeeper_{len(prepared)}".encode()
+        _checked(pgconn.prepare(short, sql.encode()))
+        prepared[name] = short
+    if not raw.autocommit and pgconn.transaction_status == pq.TransactionStatus.IDLE:
+        _checked(pgconn.exec_(b"BEGIN"))  # psycopg would send it before its own first statement
+    return _checked(pgconn.exec_prepared(short, values))
 
 
 def _checked(result: pq.abc.PGresult) -> pq.abc.PGresult:

@@ -1,8 +1,13 @@
 """The alias of the context, nested transactions, work before the commit."""
 
+from datetime import UTC, datetime
+from decimal import Decimal
+from uuid import uuid4
+
 import psycopg
 import pytest
-from django.db import DatabaseError, InterfaceError
+from django.db import DatabaseError, DataError, InterfaceError
+from django.db.transaction import TransactionManagementError
 
 from kernel import db
 from kernel.gate.wire import conninfo
@@ -92,6 +97,55 @@ def test_prepared_row__autocommit__each_its_own(database):
         for _ in range(3)
     }
     assert len(found) == 3
+
+
+def test_rows__values_of_all_kinds__come_back_typed(database):
+    id_, at = uuid4(), datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
+    sql = (
+        "SELECT $1::uuid, $2::timestamptz, $3::text, $4::bigint, $5::text[], $6::numeric, $7::text"
+    )
+    values = [id_, at, "it's", 2**40, ["a", "b,c"], Decimal("1.50"), None]
+    assert db.rows(sql, values) == [tuple(values)]
+    assert db.rows("SELECT 1 WHERE false") == []
+
+
+def test_rows__asked_again__is_prepared_once(database):
+    sql = "SELECT $1::int + 40 AS prepared_by_test_rows"
+    with db.atomic():
+        assert [db.rows(sql, [number]) for number in (1, 2)] == [[(41,)], [(42,)]]
+        kept = db.rows(
+            "SELECT count(*) FROM pg_prepared_statements WHERE statement = $1::text", [sql]
+        )
+    assert kept == [(1,)]
+
+
+def test_rows__in_transaction__are_part_of_it(database):
+    sql = "SELECT set_config('app.tenant', $1::text, true)"
+    with pytest.raises(ZeroDivisionError), db.atomic():
+        db.rows(sql, ["within"])
+        assert db.rows("SELECT current_setting('app.tenant')") == [("within",)]
+        raise ZeroDivisionError
+    assert db.rows("SELECT current_setting('app.tenant')") == [("",)]
+
+
+def test_rows__refused__is_django_s_error_and_ends_the_transaction(database):
+    with pytest.raises(DataError), db.atomic():
+        db.rows("SELECT 1 / $1::int", [0])
+    with pytest.raises(TransactionManagementError), db.atomic():
+        db.connection().set_rollback(True)
+        db.rows("SELECT 1")
+
+
+def test_rows__slow_or_counted__pass_the_wrappers_of_the_connection(database):
+    seen = []
+
+    def note(execute, sql, params, many, context):
+        seen.append((sql, params, context["connection"].alias))
+        return execute(sql, params, many, context)
+
+    with db.connection().execute_wrapper(note):
+        assert db.rows("SELECT $1::int", [7]) == [(7,)]
+    assert seen == [("SELECT $1::int", [7], "default")]
 
 
 def test_recover__session_was_ended__next_use_reconnects(database):

@@ -9,8 +9,8 @@ from kernel.events.registry import registry
 _INSERT = """
 INSERT INTO kernel_outbox
        (id, tenant_id, name, payload, occurred_at, available_at, ordering_key, position)
-VALUES (%s, %s, %s, %s, %s, statement_timestamp(), %s,
-        CASE WHEN %s THEN nextval('kernel_outbox_position') END)
+VALUES ($1::uuid, $2::uuid, $3::text, $4::jsonb, $5::timestamptz, statement_timestamp(), $6::text,
+        CASE WHEN $6 IS NOT NULL THEN nextval('kernel_outbox_position') END)
 """
 
 
@@ -23,19 +23,16 @@ def emit(event: DomainEvent) -> None:
     """
     if not db.in_transaction():
         raise db.TransactionRequiredError(f"{event.name} is emitted outside a transaction")
-    key = event.ordering_key()
-    with db.cursor() as cursor:
-        cursor.execute(
-            _INSERT,
-            [
-                event.id,
-                event.tenant_id,
-                event.name,
-                orjson.dumps(event.payload(), default=str).decode(),
-                event.occurred_at,
-                key,
-                key is not None,
-            ],
-        )
+    db.rows(
+        _INSERT,
+        [
+            event.id,
+            event.tenant_id,
+            event.name,
+            orjson.dumps(event.payload(), default=str).decode(),
+            event.occurred_at,
+            event.ordering_key(),
+        ],
+    )
     for reaction in registry.reactions(event):
         reaction(event)
