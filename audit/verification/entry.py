@@ -1,58 +1,46 @@
 """One stored entry against its hashed bytes: hash, projected columns, openings."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any, Final
 
 import orjson
 
-from audit.encoding.commitment import Opening, is_commitment, opens
+from audit.encoding.commitment import PREFIX, Opening, commitment, is_commitment
 from audit.verification.findings import LogReport, Verdict
+from audit.verification.storage import COLUMNS, SEPARATOR
 
 Openings = dict[str, Sequence[str]]
 _NO_TARGET: Final = {"type": "", "id": ""}
 _COMMITTED: Final = b'"c:'
-_COLUMNS: Final = (
-    "id", "tenant_id", "stream", "occurred_at", "action", "actor_type", "actor_id", "on_behalf_of",
-    "target_type", "target_id", "outcome", "request_id",
-)  # fmt: skip
 
 
-def check(report: LogReport, index: int, row: Sequence[Any], openings: Openings) -> None:
-    """Check an entry.
-
-    `row` holds, ids and times as the leaf writes them: place's hash, event id, leaf, event's hash,
-    tenant, stream, occurred_at, action, actor_type, actor_id, on_behalf_of, target_type, target_id,
-    outcome, request_id, digest of the blob.
-    """
-    sealed, leaf = row[0], row[2]
+def check(report: LogReport, index: int, row: Sequence[Any]) -> None:
+    """Check an entry; `row` is what :func:`audit.verification.storage.places` gives for it."""
+    _, sealed, event, leaf, same_hash, columns, openings, blob = row
     if leaf is None:
-        report.add(Verdict.MISSING, f"entry {row[1]} has no bytes", index)
+        report.add(Verdict.MISSING, f"entry {event} has no bytes", index)
         return
-    digest = sha256(b"\x00" + leaf).digest()
-    if digest != sealed:
-        report.add(Verdict.INVALID, f"entry {row[1]}: bytes differ from the sealed hash", index)
+    if sha256(b"\x00" + leaf).digest() != sealed:
+        report.add(Verdict.INVALID, f"entry {event}: bytes differ from the sealed hash", index)
         return
-    if row[3] != digest:
-        report.add(Verdict.INVALID, f"entry {row[1]}: stored hash differs from its bytes", index)
+    if not same_hash:
+        report.add(Verdict.INVALID, f"entry {event}: stored hash differs from its bytes", index)
     document = orjson.loads(leaf)
-    wrong = _wrong_columns(document, row)
+    wrong = _wrong_column(document, event, columns) or _wrong_blob(document["changes"], blob)
     if wrong:
-        report.add(
-            Verdict.INVALID, f"entry {row[1]}: column {wrong[0]} differs from the bytes", index
-        )
-    if openings or _COMMITTED in leaf:
-        _check_openings(report, index, document, openings)
+        report.add(Verdict.INVALID, f"entry {event}: column {wrong} differs from the bytes", index)
+    if openings is not None or _COMMITTED in leaf:
+        _check_openings(report, index, document, _merged(openings))
 
 
-def _wrong_columns(document: dict[str, Any], row: Sequence[Any]) -> list[str]:
-    """Name the columns that differ from the bytes; the comparison of all at once comes first."""
+def _wrong_column(document: dict[str, Any], event: str, columns: str) -> str:
+    """Name a column that differs from the bytes; all are compared at once."""
     actor, targets = document["actor"], document["targets"]
     first = targets[0] if targets else _NO_TARGET
     expected = (
-        document["id"],
         document["tenant"],
-        document["stream"],
+        str(document["stream"]),
         document["at"],
         document["action"],
         actor["type"],
@@ -63,14 +51,27 @@ def _wrong_columns(document: dict[str, Any], row: Sequence[Any]) -> list[str]:
         document["outcome"],
         document["context"]["request_id"],
     )
-    stored = (row[1], *row[4:15])
-    wrong: list[str] = []
-    if expected != stored:
-        wrong = [name for name, a, b in zip(_COLUMNS, expected, stored, strict=True) if a != b]
-    changes = document["changes"]
-    if len(changes) == 1 and changes.get("sha256", row[15]) != row[15]:
-        wrong.append("blob")
-    return wrong
+    if document["id"] != event:
+        return "id"
+    if SEPARATOR.join(expected) == columns:
+        return ""
+    stored = orjson.loads(columns) if columns.startswith("[") else columns.split(SEPARATOR)
+    pairs = zip(COLUMNS, expected, stored, strict=False)
+    return next((name for name, ours, theirs in pairs if ours != theirs), "")
+
+
+def _wrong_blob(changes: dict[str, Any], blob: str | None) -> str:
+    if len(changes) == 1 and changes.get("sha256", blob) != blob:
+        return "blob"
+    return ""
+
+
+def _merged(openings: str | None) -> Openings:
+    """Gather an entry's openings, of however many people; a value is ``[salt in hex, value]``."""
+    merged: Openings = {}
+    for document in orjson.loads(openings) if openings is not None else ():
+        merged |= document
+    return merged
 
 
 def _check_openings(
@@ -81,30 +82,33 @@ def _check_openings(
         opening = openings.get(path)
         if opening is None:
             report.note(Verdict.ERASED)
-        elif not opens(path, text, Opening(bytes.fromhex(opening[0]), opening[1])):
+        elif commitment(path, Opening(bytes.fromhex(opening[0]), opening[1])) != text:
             report.add(Verdict.INVALID, f"the value of {path} is not the committed one", index)
-    for path in openings.keys() - committed.keys():
-        report.add(Verdict.INVALID, f"an opening of {path}, to which nothing is committed", index)
+    if openings.keys() != committed.keys():
+        for path in openings.keys() - committed.keys():
+            report.add(
+                Verdict.INVALID, f"an opening of {path}, to which nothing is committed", index
+            )
 
 
-def _commitments(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Go through the fields where commitments may stand."""
-    context = document["context"]
-    places = [("context", context), ("context.metadata", context.get("metadata", {}))]
-    places += [(f"changes.{side}", fields) for side, fields in document["changes"].items()]
-    for prefix, fields in places:
-        if isinstance(fields, dict):
-            for name, value in fields.items():
-                if is_commitment(value):
-                    yield f"{prefix}.{name}", value
-
-
-def opening_map(rows: Sequence[tuple[str, str]]) -> dict[str, Openings]:
-    """Gather the openings of a batch by entry; a value is ``{path: [salt in hex, value]}``."""
-    found: dict[str, Openings] = {}
-    for event_id, document in rows:
-        found.setdefault(event_id, {}).update(orjson.loads(document))
+def _commitments(document: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the fields of a leaf that hold commitments, by their paths."""
+    context, changes = document["context"], document["changes"]
+    found = _committed_in("context.", context)
+    if "metadata" in context:
+        found += _committed_in("context.metadata.", context["metadata"])
+    for side, fields in changes.items():
+        if type(fields) is dict:
+            found += _committed_in(f"changes.{side}.", fields)
     return found
+
+
+def _committed_in(prefix: str, fields: dict[str, Any]) -> list[tuple[str, str]]:
+    return [
+        (prefix + name, value)
+        for name, value in fields.items()
+        if type(value) is str and value[:2] == PREFIX and is_commitment(value)
+    ]
 
 
 def check_state(report: LogReport, index: int, row: Sequence[Any], alias: str) -> None:

@@ -10,12 +10,14 @@ class Verdict(StrEnum):
 
     INVALID = "invalid"  # stored data differs from what was sealed or signed
     MISSING = "missing"  # a sealed entry's bytes are gone
+    REORDERED = "reordered"  # the sealed entries stand at each other's places
+    REBUILT = "rebuilt"  # the tree agrees with itself and not with a state that was signed
     GAP = "gap"  # places are not dense, or sealed places have disappeared
     UNSEALED = "unsealed"  # a committed entry has had no place for too long
     ERASED = "erased"  # a committed personal value whose opening was erased: no fault
 
 
-FAULTS = frozenset({Verdict.INVALID, Verdict.MISSING, Verdict.GAP, Verdict.UNSEALED})
+FAULTS = frozenset(Verdict) - {Verdict.ERASED}
 _MOST_KEPT = 100
 
 

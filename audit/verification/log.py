@@ -1,7 +1,10 @@
-"""Verifies one log from its stored bytes, in order, in one walk.
+"""Verifies one log from its stored bytes, in order, in one walk over one snapshot.
 
 What is recomputed on the way: every entry's hash, every full tile's root, and the root at every
-size for which a checkpoint, a heads-log entry or an anchored note exists.
+size for which a checkpoint, a heads-log entry or an anchored note exists. What an edit leaves
+behind differs by kind, and so do the verdicts: bytes that no longer fit their hash (invalid),
+entries in another order than the sealed tree has them (reordered), a tree that agrees with itself
+and not with what was signed before (rebuilt).
 """
 
 from collections.abc import Callable, Sequence
@@ -14,15 +17,17 @@ from audit.models import HEADS_STREAM
 from audit.sealing import anchors
 from audit.sealing.keys import KeyRing
 from audit.sealing.tiles import DatabaseTiles
-from audit.tree.frontier import Frontier
 from audit.tree.proofs import TreeError, frontier_at
 from audit.verification import entry, storage
 from audit.verification.findings import LogReport, Verdict
+from audit.verification.growth import Growth, Nodes, in_order
 from audit.verification.storage import StoredHead, StoredNote
+from kernel import db
 
 GRACE: Final = 60.0
 """Seconds for which a committed entry may have no place."""
 Progress = Callable[[int], None]
+_SNAPSHOT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
 
 class LogVerifier:
@@ -44,108 +49,130 @@ class LogVerifier:
         self._progress = progress
         self._trusted = trusted
         self._first = trusted.size if trusted else 0
-        self._frontier = Frontier()
-        self._roots: dict[int, bytes] = {}
+        self._growth = Growth(set(), {})
         self.report = LogReport(head.log_id, head.origin, head.tenant_id, head.size)
 
     def run(self) -> LogReport:
-        """Check everything; return what was found."""
-        notes = storage.notes(self._head.log_id)
-        states = storage.heads_states(self._head.log_id)
+        """Check everything; return what was found.
+
+        The log may grow meanwhile: all is read from one snapshot, the anchored note before it.
+        """
         anchored = anchors.newest(self._head.log_id)
-        wanted = {note.size for note in notes} | set(states) | {self._head.size}
+        with db.atomic():
+            with db.cursor() as cursor:
+                cursor.execute(_SNAPSHOT)
+            self._head = storage.head(self._head.log_id)
+            self.report.size = self._head.size
+            self._run(anchored)
+        return self.report
+
+    def _run(self, anchored: Checkpoint | None) -> None:
+        notes = storage.notes(self._head.log_id)
+        states = [(note.size, note.root, _of(note)) for note in notes]
+        states += [
+            (size, root, "the heads log's entry")
+            for size, root in storage.heads_states(self._head.log_id).items()
+        ]
         if anchored is not None:
-            wanted.add(anchored.size)
+            states.append((anchored.size, anchored.root, "the anchored checkpoint"))
+        self._growth = Growth({size for size, _, _ in states} | {self._head.size}, self._nodes())
         if not self._begin():
-            return self.report
-        self._walk(wanted)
-        self._check_head()
+            return
+        self._walk()
+        self._check_tree()
         for note in notes:
             self._check_note(note)
-        for size, root in states.items():
-            self._check_state(size, root, "the heads log's entry")
-        if anchored is not None:
-            self._check_state(anchored.size, anchored.root, "the anchored checkpoint")
+        self._check_states(states)
         self._check_unsealed()
-        return self.report
+
+    def _nodes(self) -> Nodes:
+        return {
+            (level, index): digest
+            for (level, index), digest in storage.nodes(self._head.log_id).items()
+            if index + 1 << 8 * level > self._first
+        }
 
     def _begin(self) -> bool:
         """Set out from the trusted state; tell whether the stored log begins with it."""
         if self._trusted is not None and self._trusted.size:
             try:
-                self._frontier = frontier_at(DatabaseTiles(self._head.log_id), self._first)
+                frontier = frontier_at(DatabaseTiles(self._head.log_id), self._first)
             except TreeError as error:
                 self.report.add(Verdict.GAP, f"the trusted state is not there: {error}")
                 return False
-            if self._frontier.root() != self._trusted.root:
+            if frontier.root() != self._trusted.root:
                 detail = f"the log does not begin with the trusted state of {self._first}"
                 self.report.add(Verdict.INVALID, detail)
                 return False
-        self._roots[self._first] = self._frontier.root()
+            self._growth.begin(frontier)
         return True
 
-    def _walk(self, wanted: set[int]) -> None:
-        nodes = {
-            (level, index): digest
-            for (level, index), digest in storage.nodes(self._head.log_id).items()
-            if index + 1 << 8 * level > self._first
-        }
+    def _walk(self) -> None:
         of_heads = self._head.stream == HEADS_STREAM
-        for rows in storage.leaves(self._head.log_id, self._first, of_heads=of_heads):
-            openings = {} if of_heads else self._openings(rows)
+        check = self._check_state_entry if of_heads else self._check_entry
+        expected = self._first
+        for rows in self._rows(of_heads=of_heads):
             for row in rows:
-                digest = self._check_row(row, openings, of_heads=of_heads)
-                for root in self._frontier.append(digest):
-                    if nodes.pop((root.level, root.index), None) != root.hash:
-                        place = root.index << 8 * root.level
-                        detail = f"tile root {root.level}/{root.index} differs"
-                        self.report.add(Verdict.INVALID, detail, place)
-                if self._frontier.size in wanted:
-                    self._roots[self._frontier.size] = self._frontier.root()
+                index = row[0]
+                if index != expected:
+                    detail = f"places {expected} to {index - 1} are gone"
+                    self.report.add(Verdict.GAP, detail, expected)
+                check(index, row)
+                expected = index + 1
+            self.report.checked += len(rows)
+            self._growth.extend([row[1] for row in rows])
             self._progress(len(rows))
-        for level, index in nodes:
-            self.report.add(Verdict.INVALID, f"tile root {level}/{index} has no tile below it")
 
-    def _openings(self, rows: Sequence[tuple[Any, ...]]) -> dict[str, entry.Openings]:
-        return entry.opening_map(storage.openings([row[2] for row in rows]))
-
-    def _check_row(
-        self, row: tuple[Any, ...], openings: dict[str, entry.Openings], *, of_heads: bool
-    ) -> bytes:
-        """Check one place; return the hash that stands in the tree for it.
-
-        Bytes that differ from it are told at their place; the tree above is checked by itself, so
-        that one edited entry is not told again as a wrong tile and a wrong root.
-        """
-        index = row[0]
-        if index != self._frontier.size:
-            self.report.add(
-                Verdict.GAP, f"places {self._frontier.size} to {index - 1} are gone", index
-            )
+    def _rows(self, *, of_heads: bool) -> Any:
         if of_heads:
-            alias = self._ring.log_alias(row[4]) if row[4] else ""
-            entry.check_state(self.report, index, row[1:], alias)
-        else:
-            entry.check(self.report, index, row[1:], openings.get(row[2], {}))
-        self.report.checked += 1
-        sealed: bytes = row[1]
-        return sealed
+            return storage.heads_leaves(self._head.log_id, self._first)
+        return storage.places(self._head.log_id, self._first, storage.end(self._head.log_id))
 
-    def _check_head(self) -> None:
-        head, frontier = self._head, self._frontier
-        if frontier.size != head.size:
+    def _check_entry(self, index: int, row: Sequence[Any]) -> None:
+        """Check one place. Bytes that differ from its hash are told here; the tree is checked by
+        itself, so that one edited entry is not told again as a wrong tile and a wrong root.
+        """
+        entry.check(self.report, index, row)
+
+    def _check_state_entry(self, index: int, row: Sequence[Any]) -> None:
+        alias = self._ring.log_alias(row[4]) if row[4] else ""
+        entry.check_state(self.report, index, row[1:], alias)
+
+    def _check_tree(self) -> None:
+        """Compare what grew from the stored places with the stored tiles and the head."""
+        head, growth = self._head, self._growth
+        if growth.frontier.size != head.size:
             self.report.add(
                 Verdict.GAP,
-                f"the head counts {head.size} entries, {frontier.size} places are stored",
-                min(frontier.size, head.size),
+                f"the head counts {head.size} entries, {growth.frontier.size} places are stored",
+                min(growth.frontier.size, head.size),
             )
-        elif frontier.root() != head.root:
+        elif not growth.agrees(head.root) and self._is_reordered():
+            return
+        for root in growth.wrong:
+            place = root.index << 8 * root.level
+            detail = f"tile root {root.level}/{root.index} differs"
+            self.report.add(Verdict.INVALID, detail, place)
+        for level, index in growth.nodes:
+            self.report.add(Verdict.INVALID, f"tile root {level}/{index} has no tile below it")
+        if growth.frontier.size != head.size:
+            return
+        if growth.frontier.root() != head.root:
             self.report.add(Verdict.INVALID, "the root differs from the head's")
-        elif frontier.hashes != head.frontier:
+        elif growth.frontier.hashes != head.frontier:
             self.report.add(Verdict.INVALID, "the frontier differs from the head's")
 
+    def _is_reordered(self) -> bool:
+        """Tell whether the order of writing gives the sealed tree; then go on with that one."""
+        found = in_order(self._head, self._growth, self._first, self._nodes())
+        if found is None:
+            return False
+        place, self._growth = found
+        self.report.add(Verdict.REORDERED, "the entries were sealed in another order", place)
+        return True
+
     def _check_note(self, stored: StoredNote) -> None:
-        where = f"the checkpoint of size {stored.size}"
+        where = _of(stored)
         try:
             note = parse(stored.note)
             checkpoint = parse_checkpoint(note.text)
@@ -158,20 +185,36 @@ class LogVerifier:
         pairs = self._ring.verifiers(self._head.origin)
         if not any(signed_by(note, ed) and signed_by(note, ml) for ed, ml in pairs):
             self.report.add(Verdict.INVALID, f"{where} has no good signature of ours")
-        self._check_state(stored.size, checkpoint.root, where)
 
-    def _check_state(self, size: int, root: bytes, where: str) -> None:
-        if size < self._first:
-            return
-        found = self._roots.get(size)
-        if found is None:
-            detail = f"{where} knows {size} entries, the log has {self._frontier.size}"
-            self.report.add(Verdict.GAP, detail, self._frontier.size)
-        elif found != root:
-            self.report.add(Verdict.INVALID, f"{where} has another root at size {size}")
+    def _check_states(self, states: Sequence[tuple[int, bytes, str]]) -> None:
+        """Compare the tree with every state of it that was published.
+
+        A good state proves all before it: what differs below is then the statement, not the tree.
+        """
+        roots = self._growth.roots
+        good = [size for size, root, _ in states if roots.get(size) == root]
+        is_whole = self._growth.agrees(self._head.root)
+        for size, root, where in sorted(states, key=lambda state: state[0]):
+            found = roots.get(size)
+            if size < self._first or found == root:
+                continue
+            if found is None:
+                stored = self._growth.frontier.size
+                detail = f"{where} knows {size} entries, the log has {stored}"
+                self.report.add(Verdict.GAP, detail, stored)
+            elif is_whole and size > max(good, default=self._first):
+                since = max(good, default=self._first)
+                detail = f"{where} has another root at size {size}: rebuilt from {since} or later"
+                self.report.add(Verdict.REBUILT, detail, since)
+            else:
+                self.report.add(Verdict.INVALID, f"{where} has another root at size {size}")
 
     def _check_unsealed(self) -> None:
         if self._head.stream == HEADS_STREAM:
             return
         for event in storage.unsealed(self._head.tenant_id, self._head.stream, GRACE):
             self.report.add(Verdict.UNSEALED, f"entry {event} has no place")
+
+
+def _of(note: StoredNote) -> str:
+    return f"the checkpoint of size {note.size}"

@@ -30,9 +30,9 @@ def verify_entry(event_id: UUID, tenant_id: UUID) -> LogReport:
         log_id, index = place
         (head,) = [head for head in storage.heads(tenant_id) if head.log_id == log_id]
         report = LogReport(log_id, head.origin, tenant_id, head.size)
-        row = next(storage.leaves(log_id, index, batch=1))[0]
-        openings = entry.opening_map(storage.openings([str(event_id)]))
-        entry.check(report, index, row[1:], openings.get(str(event_id), {}))
+        with db.atomic():
+            ((row,),) = storage.places(log_id, index, index + 1)
+            entry.check(report, index, row)
         report.checked = 1
         _check_place(report, index, row[1], head)
     return report

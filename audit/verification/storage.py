@@ -1,24 +1,63 @@
 """Reads what is stored, in batches, as the role ``sealer``, which sees every tenant."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 from uuid import UUID
 
 from kernel import db
 
 BATCH: Final = 5_000
+PIECE: Final = 1 << 16
+"""Places read by one statement: a full tile of the second level."""
 
-_LEAVES: Final = """
-SELECT l.leaf_index, l.leaf_hash, l.event_id::text, e.leaf, e.leaf_hash, e.tenant_id::text,
-       e.stream, to_char(e.occurred_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-       e.action, e.actor_type, e.actor_id, e.on_behalf_of, e.target_type, e.target_id, e.outcome,
-       e.request_id,
+SEPARATOR: Final = "\x1f"
+COLUMNS: Final = (
+    "tenant_id", "stream", "occurred_at", "action", "actor_type", "actor_id", "on_behalf_of",
+    "target_type", "target_id", "outcome", "request_id",
+)  # fmt: skip
+_TEXTS: Final = (
+    "e.action, e.actor_type, e.actor_id, e.on_behalf_of, e.target_type, e.target_id, e.outcome, "
+    "e.request_id"
+)
+_PROJECTED: Final = (
+    "e.tenant_id::text, e.stream::text, "
+    f"to_char(e.occurred_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), {_TEXTS}"
+)
+# All projected columns as one text: a value for each costs the driver more than the comparison.
+# Where one holds the separator itself they come as a JSON list, so that nothing can be shifted.
+_ONE_TEXT: Final = (
+    f"CASE WHEN strpos(concat({_TEXTS}), E'\\x1f') = 0 THEN concat_ws(E'\\x1f', {_PROJECTED}) "
+    f"ELSE to_json(ARRAY[{_PROJECTED}])::text END"
+)
+_PLACES: Final = f"""
+COPY (
+SELECT l.leaf_index, l.leaf_hash, l.event_id::text, e.leaf,
+       e.leaf_hash IS NOT DISTINCT FROM l.leaf_hash, {_ONE_TEXT},
+       (SELECT jsonb_agg(p.doc)::text FROM audit_pii p WHERE p.event_id = l.event_id),
        (SELECT encode(sha256(b.body), 'hex') FROM audit_blob b WHERE b.event_id = l.event_id)
 FROM audit_leaf l
 LEFT JOIN audit_event e ON e.id = l.event_id AND e.recorded_at = l.recorded_at
-WHERE l.log_id = %s AND l.leaf_index >= %s
-ORDER BY l.leaf_index LIMIT %s
+WHERE l.log_id = %s AND l.leaf_index >= %s AND l.leaf_index < %s
+ORDER BY l.leaf_index
+) TO STDOUT (FORMAT BINARY)
+"""  # noqa: S608 - put together from the constants above
+_TYPES: Final = ("int8", "bytea", "text", "bytea", "bool", "text", "text", "text")
+# Each place is two probes of a primary key. Left to itself the planner scans and hashes the whole
+# log anew for each piece.
+_PLAN: Final = (
+    "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; "
+    "SET LOCAL enable_seqscan = off; SET LOCAL max_parallel_workers_per_gather = 0"
+)
+_HASHES: Final = """
+SELECT leaf_index, leaf_hash FROM audit_leaf
+WHERE log_id = %s AND leaf_index >= %s AND leaf_index < %s ORDER BY leaf_index
+"""
+_INSERTED: Final = """
+SELECT l.leaf_index, l.leaf_hash
+FROM audit_leaf l JOIN audit_event e ON e.id = l.event_id AND e.recorded_at = l.recorded_at
+WHERE l.log_id = %s AND l.leaf_index = ANY (%s) ORDER BY e.seq
 """
 _HEADS_LEAVES: Final = """
 SELECT l.leaf_index, l.leaf_hash, l.event_id, e.leaf, e.log_id, e.size, e.root
@@ -26,16 +65,15 @@ FROM audit_leaf l LEFT JOIN audit_heads_entry e ON e.id = l.event_id
 WHERE l.log_id = %s AND l.leaf_index >= %s
 ORDER BY l.leaf_index LIMIT %s
 """
-_OPENINGS: Final = """
-SELECT event_id::text, doc::text FROM audit_pii
-WHERE event_id = ANY (string_to_array(%s, ',')::uuid[])
-"""
 _UNSEALED: Final = """
 SELECT e.id FROM audit_event e
 WHERE e.tenant_id = %s AND e.stream = %s AND e.recorded_at < now() - make_interval(secs => %s)
   AND NOT EXISTS (SELECT 1 FROM audit_leaf l WHERE l.event_id = e.id)
 LIMIT 100
 """
+_HEADS: Final = (
+    "SELECT log_id, tenant_id, stream, epoch, origin, size, root, frontier FROM audit_head"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +103,7 @@ def heads(tenant_id: UUID | None) -> list[StoredHead]:
     """Return the heads of all logs, or of one tenant's."""
     with db.cursor() as cursor:
         cursor.execute(
-            "SELECT log_id, tenant_id, stream, epoch, origin, size, root, frontier FROM audit_head "
-            "WHERE %s::uuid IS NULL OR tenant_id = %s ORDER BY tenant_id, stream, epoch",
+            f"{_HEADS} WHERE %s::uuid IS NULL OR tenant_id = %s ORDER BY tenant_id, stream, epoch",
             [tenant_id, tenant_id],
         )
         return [_head(row) for row in cursor.fetchall()]
@@ -77,6 +114,13 @@ def _head(row: tuple[Any, ...]) -> StoredHead:
     return StoredHead(row[0], row[1], row[2], row[3], row[4], row[5], bytes(row[6]), frontier)
 
 
+def head(log_id: UUID) -> StoredHead:
+    """Return one head as the open transaction sees it."""
+    with db.cursor() as cursor:
+        cursor.execute(f"{_HEADS} WHERE log_id = %s", [log_id])
+        return _head(cursor.fetchone())
+
+
 def place(event_id: UUID) -> tuple[UUID, int] | None:
     """Return log and leaf index of an entry; None when it is not sealed."""
     with db.cursor() as cursor:
@@ -85,27 +129,61 @@ def place(event_id: UUID) -> tuple[UUID, int] | None:
     return (row[0], row[1]) if row else None
 
 
-def leaves(
-    log_id: UUID, start: int, *, of_heads: bool = False, batch: int = BATCH
-) -> Iterator[list[tuple[Any, ...]]]:
-    """Go through the stored places from `start` on, in batches."""
-    statement = _HEADS_LEAVES if of_heads else _LEAVES
+def places(log_id: UUID, first: int, past: int) -> Iterator[list[tuple[Any, ...]]]:
+    """Go through the stored places [first, past) in batches, streamed by the server.
+
+    A row: leaf index, place's hash, entry's id, leaf (None: gone), whether the entry's stored hash
+    is the place's, the projected columns joined by SEPARATOR (as a JSON list where one holds
+    it), openings as a JSON list of documents (None: none), digest of the blob (None: none).
+    """
+    with db.cursor() as cursor:
+        cursor.execute(_PLAN)
+        for start in range(first, past, PIECE):
+            stop = min(start + PIECE, past)
+            with cursor.copy(_PLACES, [log_id, start, stop]) as copy:
+                copy.set_types(_TYPES)
+                yield from _batches(copy.rows())
+
+
+def _batches(rows: Iterable[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
+    going = iter(rows)
+    while batch := list(islice(going, BATCH)):
+        yield batch
+
+
+def heads_leaves(log_id: UUID, start: int) -> Iterator[list[tuple[Any, ...]]]:
+    """Go through the places of the heads log from `start` on, in batches."""
     while True:
         with db.cursor() as cursor:
-            cursor.execute(statement, [log_id, start, batch])
+            cursor.execute(_HEADS_LEAVES, [log_id, start, BATCH])
             rows = cursor.fetchall()
         if rows:
             yield rows
-        if len(rows) < batch:
+        if len(rows) < BATCH:
             return
         start = rows[-1][0] + 1
 
 
-def openings(events: list[str]) -> list[tuple[str, str]]:
-    """Return the stored openings of entries, as JSON text."""
+def end(log_id: UUID) -> int:
+    """Return the place after the last one that is stored, whatever the head says."""
     with db.cursor() as cursor:
-        cursor.execute(_OPENINGS, [",".join(events)])
-        return list(cursor.fetchall())
+        cursor.execute("SELECT max(leaf_index) + 1 FROM audit_leaf WHERE log_id = %s", [log_id])
+        return int(cursor.fetchone()[0] or 0)
+
+
+def hashes(log_id: UUID, first: int, past: int) -> Iterator[tuple[int, bytes]]:
+    """Go through (leaf index, hash) of the stored places [first, past)."""
+    for start in range(first, past, PIECE):
+        with db.cursor() as cursor:
+            cursor.execute(_HASHES, [log_id, start, min(start + PIECE, past)])
+            yield from ((row[0], bytes(row[1])) for row in cursor.fetchall())
+
+
+def by_insertion(log_id: UUID, indexes: list[int]) -> list[bytes]:
+    """Return the hashes of these places in the order in which their entries were written."""
+    with db.cursor() as cursor:
+        cursor.execute(_INSERTED, [log_id, indexes])
+        return [bytes(row[1]) for row in cursor.fetchall()]
 
 
 def notes(log_id: UUID) -> list[StoredNote]:

@@ -1,6 +1,8 @@
 """Every kind of tampering by the database's superuser is found, named and placed."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -8,11 +10,13 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connections
 
 from audit.sealing import checkpoints, headslog
 from audit.sealing.sealer import Sealer
 from audit.services import Receipt
 from audit.tree.frontier import Frontier
+from audit.verification import storage
 from audit.verification.findings import LogReport, Verdict
 from audit.verification.run import verify
 from kernel import db
@@ -165,10 +169,27 @@ def test_verify__tree_rebuilt_after_an_edit__differs_from_checkpoint_and_anchor(
         link.execute(FORGE, [sample.event(42)])
         _rebuild(link, sample)
     report = sample.verify()
-    assert found(report) == {Verdict.INVALID}
+    assert (found(report), report.first_bad) == ({Verdict.REBUILT}, 0)
     details = [one.detail for one in report.findings]
     assert any("the checkpoint of size 300 has another root" in one for one in details)
     assert any("the anchored checkpoint has another root" in one for one in details)
+
+
+def test_verify__tree_rebuilt_behind_a_checkpoint__names_the_last_good_size(
+    sample: Sample, sealer: Sealer
+) -> None:
+    sample.receipts += changes(sample.tenant, 60)
+    sealer.drain()
+    checkpoints.issue(sample.log_id)
+    with disarmed() as link:
+        link.execute(
+            "UPDATE audit_event SET leaf = "
+            "replace(convert_from(leaf, 'UTF8'), 'name 42', 'name 43')::bytea WHERE id = %s",
+            [sample.event(SIZE + 42)],
+        )
+        _rebuild(link, sample)
+    report = sample.verify()
+    assert (found(report), report.first_bad) == ({Verdict.REBUILT}, SIZE)
 
 
 def test_verify__tree_rebuilt_and_checkpoints_removed__differs_from_the_anchor(
@@ -179,22 +200,118 @@ def test_verify__tree_rebuilt_and_checkpoints_removed__differs_from_the_anchor(
         _rebuild(link, sample)
         link.execute("DELETE FROM audit_checkpoint WHERE log_id = %s", [sample.log_id])
     report = sample.verify()
-    assert [one.detail for one in report.findings] == [
-        f"the anchored checkpoint has another root at size {SIZE}"
+    assert [(one.verdict, one.detail, one.index) for one in report.findings] == [
+        (
+            Verdict.REBUILT,
+            f"the anchored checkpoint has another root at size {SIZE}: rebuilt from 0 or later",
+            0,
+        )
     ]
 
 
-def test_verify__two_entries_swapped__is_invalid(sample: Sample) -> None:
+@pytest.mark.parametrize("pair", [(10, 11), (3, 290), (298, 299)])
+def test_verify__two_entries_swapped__are_reordered_at_the_first(
+    sample: Sample, pair: tuple[int, int]
+) -> None:
+    one, other = pair
     with disarmed() as link:
-        for old, new in ((10, 1_000_000), (11, 10), (1_000_000, 11)):
+        for old, new in ((one, 1_000_000), (other, one), (1_000_000, other)):
             link.execute(
                 "UPDATE audit_leaf SET leaf_index = %s WHERE log_id = %s AND leaf_index = %s",
                 [new, sample.log_id, old],
             )
     report = sample.verify()
-    assert found(report) == {Verdict.INVALID}
-    assert report.findings[0].detail == "tile root 1/0 differs"
-    assert any("root differs from the head's" in one.detail for one in report.findings)
+    assert [(found.verdict, found.index) for found in report.findings] == [(Verdict.REORDERED, one)]
+
+
+def test_verify__another_entry_put_into_a_place__is_invalid(sample: Sample) -> None:
+    """No order of the entries gives the sealed tree: this is no mere reordering."""
+    with disarmed() as link:
+        link.execute("DELETE FROM audit_leaf WHERE log_id = %s AND leaf_index = 299",
+                     [sample.log_id])  # fmt: skip
+        link.execute(
+            "UPDATE audit_leaf l SET event_id = %s, leaf_hash = e.leaf_hash, "
+            "recorded_at = e.recorded_at FROM audit_event e "
+            "WHERE e.id = %s AND l.log_id = %s AND leaf_index = 5",
+            [sample.event(299), sample.event(299), sample.log_id],
+        )
+    report = sample.verify()
+    assert report.counts == {Verdict.GAP: 3, Verdict.INVALID: 1}
+    assert "tile root 1/0 differs" in [one.detail for one in report.findings]
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    [
+        ("tenant_id = '00000000-0000-0000-0000-0000000000aa'", Verdict.INVALID),
+        ("recorded_at = recorded_at + interval '1 microsecond'", Verdict.MISSING),
+        ("id = gen_random_uuid()", Verdict.MISSING),
+    ],
+)
+def test_verify__key_edited__is_found_at_its_place(
+    sample: Sample, change: str, verdict: Verdict
+) -> None:
+    with disarmed() as link:
+        link.execute(f"UPDATE audit_event SET {change} WHERE id = %s", [sample.event(11)])
+    report = sample.verify()
+    assert (report.counts, report.first_bad) == ({verdict: 1}, 11)
+
+
+def test_verify__text_moved_over_a_column_border__is_invalid(sealer: Sealer) -> None:
+    """The comparison joins the columns; a value that holds the joint cannot be shifted."""
+    sample = Sample(sealer)
+    with tenant_context(sample.tenant), db.atomic():
+        receipt = say(target_type="a\x1fb", target_id="c")
+    sealer.drain()
+    assert sample.verify().valid
+    with disarmed() as link:
+        link.execute(
+            "UPDATE audit_event SET target_type = 'a', target_id = E'b\\x1fc' WHERE id = %s",
+            [receipt.event_id],
+        )
+    report = sample.verify()
+    assert (found(report), report.first_bad) == ({Verdict.INVALID}, SIZE)
+    assert "column target_type differs" in report.findings[0].detail
+
+
+def test_verify__all_places_deleted__are_a_gap_from_the_first(sample: Sample) -> None:
+    with disarmed() as link:
+        link.execute("DELETE FROM audit_leaf WHERE log_id = %s", [sample.log_id])
+    report = sample.verify()
+    assert Verdict.GAP in report.counts
+    assert report.first_bad == 0
+
+
+def test_verify__log_grows_meanwhile__is_judged_by_one_snapshot(
+    sample: Sample, sealer: Sealer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = storage.notes
+
+    def grow(log_id: UUID) -> list[storage.StoredNote]:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(_grow_apart, sample).result()
+        return read(log_id)
+
+    sealer.release()
+    monkeypatch.setattr(storage, "notes", grow)
+    report = sample.verify()
+    assert (report.valid, report.checked) == (True, SIZE)
+    monkeypatch.undo()
+    report = sample.verify()
+    assert (report.valid, report.checked) == (True, SIZE + 30)
+
+
+def _grow_apart(sample: Sample) -> None:
+    changes(sample.tenant, 30)
+    other = Sealer()
+    deadline = time.monotonic() + 10
+    while not other.lead():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    other.drain()
+    checkpoints.issue(sample.log_id)
+    other.release()
+    connections.close_all()
 
 
 def test_verify__tile_root_edited__is_invalid_at_its_tile(sample: Sample) -> None:
