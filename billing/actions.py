@@ -38,6 +38,36 @@ OVERRIDE_REVOKED: Final = Action(
     "{actor} revoked {target}",
     help="An override was ended for good.",
 )
+ENTITLEMENT_CREATED: Final = Action(
+    "entitlement.created",
+    Severity.NOTICE,
+    "{actor} gave {tenant} an entitlement",
+    help="A tenant got an entitlement of its own, or one in the place of another.",
+)
+ENTITLEMENT_DELETED: Final = Action(
+    "entitlement.deleted",
+    Severity.NOTICE,
+    "{actor} deleted {target}",
+    help="A tenant's own entitlement ended, with its grants; what the plan says holds.",
+)
+ENTITLEMENT_RESET: Final = Action(
+    "entitlement.reset",
+    Severity.NOTICE,
+    "{actor} reset the usage period of {target}",
+    help="A usage period was ended early, and the next one began.",
+)
+GRANT_CREATED: Final = Action(
+    "grant.created",
+    Severity.NOTICE,
+    "{actor} granted {tenant} an amount",
+    help="A tenant may use an amount of a metered entitlement, for a time or for good.",
+)
+GRANT_VOIDED: Final = Action(
+    "grant.voided",
+    Severity.NOTICE,
+    "{actor} voided {target}",
+    help="What was left of a grant cannot be used any more.",
+)
 SUBJECT_WRITTEN: Final = Action(
     "subject.written",
     Severity.INFO,
@@ -56,6 +86,11 @@ ALL: Final = (
     OVERRIDE_GRANTED,
     OVERRIDE_PAUSED,
     OVERRIDE_REVOKED,
+    ENTITLEMENT_CREATED,
+    ENTITLEMENT_DELETED,
+    ENTITLEMENT_RESET,
+    GRANT_CREATED,
+    GRANT_VOIDED,
     SUBJECT_WRITTEN,
     SUBJECT_DELETED,
     *usage.ALL,

@@ -1,12 +1,21 @@
 """The models of billing, for Django's app registry: one line for each inner package."""
 
 from billing.catalog.models import Feature, Plan, PlanFeature, PlanVersion, RevenueTier
-from billing.entitlements.models import Override
+from billing.entitlements.models import (
+    Entitlement,
+    EntitlementReset,
+    Grant,
+    Override,
+    ThresholdCrossing,
+)
 from billing.subscriptions.models import Subject, Subscription
 from billing.usage.models import Meter, UsageEvent
 
 __all__ = [
+    "Entitlement",
+    "EntitlementReset",
     "Feature",
+    "Grant",
     "Meter",
     "Override",
     "Plan",
@@ -15,5 +24,6 @@ __all__ = [
     "RevenueTier",
     "Subject",
     "Subscription",
+    "ThresholdCrossing",
     "UsageEvent",
 ]

@@ -39,3 +39,22 @@ class ReservationEndedError(Conflict):
         super().__init__(
             f"The reservation is {state}.", code=f"reservation_{state}", extensions={"state": state}
         )
+
+
+class EntitlementExistsError(Conflict):
+    """The tenant holds an entitlement of the feature already."""
+
+    code = "entitlement_exists"
+
+    def __init__(self, feature: str, entitlement: str) -> None:
+        super().__init__(
+            f"The customer has an entitlement of {feature}.",
+            pointer="/featureKey",
+            extensions={"conflictingEntityId": entitlement},
+        )
+
+
+class EntitlementOfPlanError(Conflict):
+    """The entitlement comes from the plan, and so cannot be deleted by itself."""
+
+    code = "entitlement_of_plan"

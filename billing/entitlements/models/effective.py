@@ -1,7 +1,7 @@
 """What a tenant effectively has, as pure data: the plan's value, overrides on top, at an instant.
 
-Precedence: an override in force, else
-the plan version's value, else nothing. Nothing here reads a database: a snapshot is loaded once for
+Precedence: an override in force, else an entitlement of the tenant's own, else the plan version's
+value, else nothing. Nothing here reads a database: a snapshot is loaded once for
 each entitlement version of a tenant, and answers for any instant.
 """
 
@@ -13,6 +13,7 @@ from enum import StrEnum
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from billing.catalog.models.recurrence import Cadence
 from billing.catalog.models.values import UNLIMITED, Allowance, Kind, Unlimited, Value
 from billing.catalog.queries import FeatureFact, PlanContent
 from billing.entitlements.models.overrides import Mode
@@ -22,6 +23,7 @@ class Source(StrEnum):
     """Which step decided a value."""
 
     OVERRIDE = "override"
+    ENTITLEMENT = "entitlement"
     PLAN = "plan"
     NONE = "none"
 
@@ -39,6 +41,25 @@ class OverrideFact:
     def in_force(self, at: datetime) -> bool:
         """Tell whether the override counts at the instant."""
         return self.starts_at <= at and (self.expires_at is None or at < self.expires_at)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnFact:
+    """An entitlement of the tenant's own. The rest is said of metered ones only.
+
+    ``cadence`` and ``anchor`` make its usage periods; use counts from ``measure_from``. ``issues``
+    is false where a period grants nothing by itself.
+    """
+
+    id: UUID
+    value: Value
+    active_from: datetime
+    cadence: Cadence | None = None
+    anchor: datetime | None = None
+    measure_from: datetime | None = None
+    priority: int = 1
+    issues: bool = True
+    preserve_overage: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +86,7 @@ class Snapshot:
     """Everything that decides a tenant's entitlements, at one version, and its key (slug).
 
     ``planned`` holds the plan version's values by feature key, limits of the plan
-    among them; ``overrides`` holds the tenant's own.
+    among them; ``overrides`` holds the tenant's own, and ``own`` its entitlements.
     """
 
     tenant_id: UUID
@@ -75,34 +96,43 @@ class Snapshot:
     features: Mapping[str, FeatureFact]
     planned: Mapping[str, Value]
     overrides: Mapping[str, tuple[OverrideFact, ...]] = field(default_factory=dict)
+    own: Mapping[str, OwnFact] = field(default_factory=dict)
 
     def effective(self, key: str, at: datetime) -> Effective | None:
         """Evaluate one feature; None where no such feature exists."""
         feature = self.features.get(key)
         if feature is None:
             return None
-        return resolve(feature, self.planned.get(key), self.overrides.get(key, ()), at)
+        return self._resolve(feature, at)
 
     def all(self, at: datetime) -> list[Effective]:
         """Evaluate every feature, by key."""
-        return [
-            resolve(feature, self.planned.get(key), self.overrides.get(key, ()), at)
-            for key, feature in sorted(self.features.items())
-        ]
+        return [self._resolve(feature, at) for _, feature in sorted(self.features.items())]
 
     def boundary(self, at: datetime) -> datetime | None:
         """Give the next instant after ``at`` at which an override starts or ends."""
         return next_boundary((fact for facts in self.overrides.values() for fact in facts), at)
 
+    def _resolve(self, feature: FeatureFact, at: datetime) -> Effective:
+        planned, overrides = self.planned.get(feature.key), self.overrides.get(feature.key, ())
+        return resolve(feature, planned, overrides, at, self.own.get(feature.key))
+
 
 def resolve(
-    feature: FeatureFact, planned: Value | None, overrides: Iterable[OverrideFact], at: datetime
+    feature: FeatureFact,
+    planned: Value | None,
+    overrides: Iterable[OverrideFact],
+    at: datetime,
+    own: OwnFact | None = None,
 ) -> Effective:
     """Decide the value of one feature at one instant.
 
+    An entitlement of the tenant's own stands in the place of the plan's value.
     An allowance keeps the plan's period whatever an override says: the two count in the same
     windows, so that a change of the limit never changes what was used.
     """
+    if own is not None:
+        planned = own.value
     for override in overrides:
         if override.in_force(at):
             value = add(planned, override.value) if override.mode is Mode.ADD else override.value
@@ -111,7 +141,7 @@ def resolve(
             return Effective(feature, value, Source.OVERRIDE, override.id, override.expires_at)
     if planned is None:
         return Effective(feature, None, Source.NONE)
-    return Effective(feature, planned, Source.PLAN)
+    return Effective(feature, planned, Source.PLAN if own is None else Source.ENTITLEMENT)
 
 
 def add(planned: Value | None, extra: Value) -> Value:

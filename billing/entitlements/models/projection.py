@@ -11,27 +11,31 @@ from billing.catalog.models import Interval
 from billing.catalog.models.periods import Period, period_at
 from billing.catalog.models.values import Allowance
 from billing.entitlements.models.effective import Effective, Snapshot
+from billing.entitlements.models.streams import AHEAD
 from kernel.gate.projection import Burst
 from kernel.gate.quota import Change
 
-AHEAD: Final = {Interval.DAY: 15, Interval.WEEK: 6, Interval.MONTH: 3, Interval.YEAR: 2}
-"""How many periods are opened in advance, the running one included."""
 _NOTHING: Final = Decimal(0)
 _UTC: Final = ZoneInfo("UTC")
 
 
 @dataclass(frozen=True, slots=True)
 class Grants:
-    """What the gate enforces at one instant. None is unlimited; ``hard_limits`` by feature key."""
+    """What the gate enforces at one instant. None is unlimited; ``hard_limits`` by feature key.
+
+    ``issued`` is what a usage period itself grants, by feature key (None: without bound, or
+    nothing at all if there is a hard limit).
+    """
 
     daily: int | None
     burst: Burst | None
     features: tuple[str, ...]
     hard_limits: Mapping[str, Decimal | None]
+    issued: Mapping[str, Decimal | None]
 
     def change(self, at: datetime) -> Change:
         """Give these grants as the gate's pending change."""
-        return Change(at, self.daily, self.burst, self.features, self.hard_limits)
+        return Change(at, self.daily, self.burst, self.features, self.hard_limits, self.issued)
 
 
 def grants_at(snapshot: Snapshot, at: datetime) -> Grants:
@@ -48,6 +52,7 @@ def grants_at(snapshot: Snapshot, at: datetime) -> Grants:
         hard_limits={
             one.feature.key: hard_limit(one) for one in effective if one.feature.has_quota
         },
+        issued={one.feature.key: issued(one) for one in effective if one.feature.has_quota},
     )
 
 
@@ -68,6 +73,11 @@ def hard_limit(effective: Effective) -> Decimal | None:
             return limit
         case _:
             return _NOTHING
+
+
+def issued(effective: Effective) -> Decimal | None:
+    """Give what a usage period grants by itself, hard or soft; None if unlimited or nothing."""
+    return effective.value.limit if isinstance(effective.value, Allowance) else None
 
 
 def interval_of(effective: Effective) -> Interval:

@@ -8,14 +8,18 @@ for a snapshot that nobody has yet. Overrides start and end by the clock inside 
 import threading
 from collections import OrderedDict
 from datetime import datetime
-from typing import Final
+from decimal import Decimal
+from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from billing.catalog.models.values import Kind, Value, read
+from django.db.models import Q
+
+from billing.catalog.models.recurrence import Cadence
+from billing.catalog.models.values import Allowance, Kind, Value, read
 from billing.catalog.queries import FeatureFact, content_of, feature_facts
-from billing.entitlements.models import Mode, Override
-from billing.entitlements.models.effective import OverrideFact, Snapshot
+from billing.entitlements.models import Entitlement, EntitlementType, Mode, Override
+from billing.entitlements.models.effective import OverrideFact, OwnFact, Snapshot
 from billing.subscriptions.queries import current_version_id, version_id_at
 from kernel import tenancy
 from kernel.authz import Principal
@@ -98,6 +102,7 @@ def load(tenant_id: UUID, at: datetime | None = None) -> Snapshot:
         features=features,
         planned=planned,
         overrides=_overrides(tenant_id, features),
+        own=_own(tenant_id, features, at),
     )
 
 
@@ -114,3 +119,44 @@ def _overrides(
             fact = OverrideFact(id_, Mode(mode), typed, starts_at, expires_at)
             found[key] = (*found.get(key, ()), fact)
     return found
+
+
+def _own(
+    tenant_id: UUID, features: dict[str, FeatureFact], at: datetime | None
+) -> dict[str, OwnFact]:
+    """Read the tenant's own entitlements, those of now or those that were live at an instant."""
+    rows = Entitlement.objects.filter(tenant_id=tenant_id)
+    if at is None:
+        rows = rows.filter(deleted_at=None)
+    else:
+        rows = rows.filter(Q(deleted_at=None) | Q(deleted_at__gt=at), active_from__lte=at)
+    keys = {feature.id: key for key, feature in features.items()}
+    return {keys[row.feature_id]: own_fact(row) for row in rows if row.feature_id in keys}
+
+
+def own_fact(row: Entitlement) -> OwnFact:
+    """Give what evaluation needs to know of an entitlement."""
+    if row.type == EntitlementType.BOOLEAN:
+        return OwnFact(row.id, True, row.active_from)
+    if row.type == EntitlementType.STATIC:
+        return OwnFact(row.id, static_value(row.config or {}), row.active_from)
+    cadence = Cadence.parse(row.interval)
+    return OwnFact(
+        row.id,
+        Allowance(row.issue or Decimal(0), cadence.interval, row.soft),
+        row.active_from,
+        cadence,
+        row.anchor,
+        row.measure_from,
+        row.issue_priority,
+        row.issue is not None,
+        row.preserve_overage,
+    )
+
+
+def static_value(config: dict[str, Any]) -> Value:
+    """Give the value that a static entitlement's config says: its one member ``value``, or all."""
+    value = config.get("value")
+    if set(config) == {"value"} and isinstance(value, str | int) and not isinstance(value, bool):
+        return value
+    return config

@@ -5,8 +5,8 @@ from the gate's own request counter: never from a second ledger. Values at anoth
 are counted from the meter.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -14,11 +14,11 @@ from uuid import UUID
 
 from billing.catalog.models.periods import Period
 from billing.catalog.models.values import Allowance, Kind
+from billing.entitlements.models import plan_stream
 from billing.entitlements.models.effective import Effective, Snapshot
 from billing.entitlements.models.projection import period_of
-from billing.usage.models import OPERATOR, Meter
-from billing.usage.queries.measure import measure
-from billing.usage.queries.question import Question
+from billing.entitlements.queries.burndown import State, state_at
+from billing.entitlements.queries.used import used_between
 from kernel.gate import quota
 from kernel.gate.quota import Standing
 from kernel.gate.wire import HotConnection
@@ -32,17 +32,25 @@ class WindowMissingError(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class Metered:
-    """How a metered entitlement stands in its period. ``limit`` None is unlimited."""
+    """How a metered entitlement stands in its period. ``limit`` None is unlimited.
+
+    Where it burns grants, ``limit`` is all that they grant, the used part of ended ones included,
+    and ``burnt`` is how the gate has them stand. ``grants`` are the balances by grant.
+    """
 
     limit: Decimal | None
     soft: bool
     used: Decimal
     reserved: Decimal
     period: Period
+    burnt: Standing | None = None
+    grants: Mapping[UUID, Decimal] = field(default_factory=dict)
 
     @property
     def balance(self) -> Decimal | None:
         """Give what is left of the allowance, never below 0; None if unlimited."""
+        if self.burnt is not None and self.burnt.balance is not None:
+            return self.burnt.balance
         return None if self.limit is None else max(self.limit - self.used, ZERO)
 
     @property
@@ -50,11 +58,15 @@ class Metered:
         """Give what is left and not held by reservations; None if unlimited."""
         if self.limit is None:
             return None
-        return max(self.limit - self.used - self.reserved, ZERO)
+        if self.burnt is not None and self.burnt.hard_limit is not None:
+            return self.burnt.remaining
+        return max((self.balance or ZERO) - self.reserved, ZERO)
 
     @property
     def overage(self) -> Decimal:
         """Give the use beyond the allowance."""
+        if self.burnt is not None and self.burnt.overage is not None:
+            return self.burnt.overage
         return ZERO if self.limit is None else max(self.used - self.limit, ZERO)
 
     @property
@@ -130,19 +142,25 @@ def value_at(snapshot: Snapshot, key: str, at: datetime) -> EntitlementValue | N
         return None
     if not isinstance(effective.value, Allowance):
         return EntitlementValue(effective)
+    value = effective.value
+    past = (
+        state_at(snapshot.tenant_id, effective.feature, at) if effective.feature.has_quota else None
+    )
+    if past is not None and value.limit is not None:
+        return EntitlementValue(effective, _past(past, value, key))
     period = period_of(snapshot, effective, at)
     used = used_between(snapshot.tenant_id, effective.feature.meter, period.start, at)
-    value = effective.value
-    return EntitlementValue(effective, Metered(value.limit, value.soft, used, ZERO, period))
+    metered = Metered(value.limit, value.soft, used, ZERO, period)
+    return _planned(snapshot, effective, metered)
 
 
-def used_between(tenant_id: UUID, slug: str, start: datetime, end: datetime) -> Decimal:
-    """Sum up a tenant's use of the operator's meter in [start, end); 0 without the meter."""
-    meter = Meter.visible().filter(scope=OPERATOR, slug=slug).first()
-    if meter is None:
-        return ZERO
-    rows = measure(Question(meter=meter, start=start, end=end, tenants=[tenant_id]))
-    return rows[0].value if rows else ZERO
+def _past(past: State, value: Allowance, key: str) -> Metered:
+    balance = sum(past.balances.values(), ZERO)
+    available = max(past.used - past.overage, ZERO) + balance
+    standing = Standing(key, *past.period, past.used, ZERO, None, available, balance, past.overage)
+    return Metered(
+        available, value.soft, past.used, ZERO, Period(*past.period), standing, past.balances
+    )
 
 
 def _value(
@@ -158,10 +176,24 @@ def _value(
     if effective.feature.counted_by_gate:
         used = Decimal(quota.requests_today(snapshot.tenant_id, connection=connection))
         period = period_of(snapshot, effective, at)
-        return EntitlementValue(effective, Metered(value.limit, value.soft, used, ZERO, period))
+        return _planned(snapshot, effective, Metered(value.limit, value.soft, used, ZERO, period))
     standing = standings.get(effective.feature.key)
     if standing is None:
         raise WindowMissingError(effective.feature.key)
     period = Period(standing.start, standing.end)
-    metered = Metered(value.limit, value.soft, standing.used, standing.reserved, period)
-    return EntitlementValue(effective, metered)
+    used, held = standing.used, standing.reserved
+    if standing.grants is None:
+        return _planned(snapshot, effective, Metered(value.limit, value.soft, used, held, period))
+    grants = {UUID(id_): balance for id_, balance in standing.grants.items()}
+    limit = standing.available
+    return EntitlementValue(
+        effective, Metered(limit, value.soft, used, held, period, standing, grants)
+    )
+
+
+def _planned(snapshot: Snapshot, effective: Effective, metered: Metered) -> EntitlementValue:
+    """Show a plain allowance as what it is in terms of grants: one that each period issues."""
+    if metered.balance is None:
+        return EntitlementValue(effective, metered)
+    issued = {plan_stream(snapshot.tenant_id, effective.feature.id): metered.balance}
+    return EntitlementValue(effective, replace(metered, grants=issued))

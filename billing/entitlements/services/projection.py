@@ -1,9 +1,10 @@
 """Telling the gate what a tenant is entitled to, in the transaction of the change."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Final
 from uuid import UUID
 
@@ -14,18 +15,26 @@ from billing.entitlements.models.projection import (
     changes_after,
     grants_at,
     hard_limit,
+    issued,
     periods_ahead,
 )
+from billing.entitlements.models.streams import Stream
 from billing.entitlements.queries.snapshots import load
-from billing.entitlements.queries.values import used_between
+from billing.entitlements.queries.streams import streams_of
+from billing.entitlements.queries.used import used_between
 from billing.subscriptions.events import SubscriptionChanged
 from billing.usage.models import OPERATOR, Meter
 from kernel import db
 from kernel.gate import quota
+from kernel.gate.burn import Base, burnt
+from kernel.gate.burn import bases as quota_bases
 from kernel.gate.quota import Window
 
 _SKEW: Final = timedelta(minutes=5)
 """How far ahead of the clock an event's time may lie and count."""
+HORIZON: Final = timedelta(days=62)
+"""Balances follow late events and corrections at least so far back: of periods that ended before,
+they are kept as they are."""
 
 
 def project(tenant_id: UUID, *, unused: bool = False) -> None:
@@ -39,16 +48,21 @@ def project(tenant_id: UUID, *, unused: bool = False) -> None:
     with db.atomic():
         snapshot = load(tenant_id)
         grants = grants_at(snapshot, now)
-        windows = list(_windows(snapshot, now))
+        known: list[Window] = []
+        streams: dict[str, Stream] = {}
         if not unused:
-            windows = _started(tenant_id, windows, now)
+            known = quota.lock_grants(tenant_id)
+            streams = streams_of(snapshot, now)
+        bases = _bases(tenant_id, streams, known, now)
+        windows = list(_windows(snapshot, streams, bases, known, now))
         quota.put_grants(
             tenant_id,
             daily=grants.daily,
             burst=grants.burst,
             features=grants.features,
-            windows=windows,
+            windows=windows if unused else _started(tenant_id, windows, known, now),
             changes=changes_after(snapshot, now),
+            burns=[streams[key].burn(base) for key, base in bases.items()],
         )
 
 
@@ -58,23 +72,94 @@ def on_subscription_changed(event: SubscriptionChanged) -> None:
         project(event.tenant_id, unused=event.previous is None)
 
 
-def _windows(snapshot: Snapshot, now: datetime) -> Iterator[Window]:
+def _bases(
+    tenant_id: UUID, streams: Mapping[str, Stream], known: Sequence[Window], now: datetime
+) -> dict[str, Base]:
+    """Say where the segments of each stream start from; old ones are folded into balances."""
+    burns = any(window.segment is not None for window in known)
+    stored = quota_bases(tenant_id) if burns else {}
+    found = {}
+    for key, stream in streams.items():
+        base = stored.get(key)
+        if base is None or base.stream != stream.id:
+            found[key] = stream.fresh_base(now)
+        else:
+            found[key] = _folded(tenant_id, key, base, now)
+    return found
+
+
+def _folded(tenant_id: UUID, key: str, base: Base, now: datetime) -> Base:
+    """Move a base to the last reset before the horizon, with the balances of that instant."""
+    if base.at > now - 2 * HORIZON:
+        return base
+    rows = burnt(tenant_id, key, now - HORIZON)
+    for before, row in reversed(list(pairwise(rows))):
+        if row.start == row.period[0] and row.start <= now - HORIZON:
+            return Base(base.stream, row.start, before.overage, before.closing)
+    return base
+
+
+def _windows(
+    snapshot: Snapshot,
+    streams: Mapping[str, Stream],
+    bases: Mapping[str, Base],
+    known: Sequence[Window],
+    now: datetime,
+) -> Iterator[Window]:
     for effective in snapshot.all(now):
-        if effective.feature.has_quota:
-            feature, limit = effective.feature, hard_limit(effective)
+        if not effective.feature.has_quota:
+            continue
+        feature, limit = effective.feature, hard_limit(effective)
+        stream = streams.get(feature.key)
+        if stream is None:
             for period in periods_ahead(snapshot, effective, now):
                 yield Window(feature.key, feature.meter, period.start, period.end, limit)
+        else:
+            cut = stream.windows(now, limit, issued(effective))
+            yield from _cut(list(cut), bases[feature.key], known, now)
 
 
-def _started(tenant_id: UUID, windows: list[Window], now: datetime) -> list[Window]:
+def _cut(cut: list[Window], base: Base, known: Sequence[Window], now: datetime) -> Iterator[Window]:
+    """Choose what of a stream's segments has to be written; what has ended and stands, stands.
+
+    A segment of before that reaches into the first of them is cut off there, and counted anew: what
+    was used after belongs to the new ones.
+    """
+    stand = {_key(window) for window in known}
+    written = [
+        window for window in cut
+        if window.start >= base.at and (_period_end(window) > now or _key(window) not in stand)
+    ]  # fmt: skip
+    first = min(window.start for window in written)
+    for window in known:
+        if (
+            window.segment is not None
+            and window.feature == cut[0].feature
+            and base.at <= window.start < first < window.end
+        ):
+            yield replace(window, end=first)
+    yield from written
+
+
+def _key(window: Window) -> tuple[str, datetime, datetime]:
+    return window.feature, window.start, window.end
+
+
+def _period_end(window: Window) -> datetime:
+    return window.end if window.segment is None else window.segment.end
+
+
+def _started(
+    tenant_id: UUID, windows: list[Window], known: Sequence[Window], now: datetime
+) -> list[Window]:
     """Let windows that open over time already used start at what was used.
 
-    Locks in the order of kernel/sql/quota.sql: grants before the locks of ingest.
+    Locks in the order of kernel/sql/burn.sql: grants before the locks of ingest.
     """
-    known = quota.lock_grants(tenant_id)
+    stand = {_key(window) for window in known}
     return [
         window
-        if window.start > now + _SKEW or (window.feature, window.start, window.end) in known
+        if window.start > now + _SKEW or _key(window) in stand
         else replace(window, used=_used_already(tenant_id, window))
         for window in windows
     ]

@@ -1,11 +1,12 @@
-"""Quotas of metered entitlements, as the gate enforces them: kernel/sql/quota.sql.
+"""Quotas of metered entitlements, as the gate enforces them: kernel/sql/quota.sql and burn.sql.
 
 Each function runs on the current alias (:mod:`kernel.db`) in the caller's transaction. Under the
 app role PostgreSQL refuses any tenant but the connection's.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -14,6 +15,7 @@ from uuid import UUID
 import orjson
 
 from kernel import db
+from kernel.gate.burn import Burn, Segment, text
 from kernel.gate.projection import Burst
 from kernel.gate.wire import HotConnection, Row, Statement
 
@@ -21,7 +23,8 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _STANDING: Final = Statement(
     "gate_quota_standing",
     "SELECT feature_key, (extract(epoch FROM window_start) * 1000000)::bigint,"
-    " (extract(epoch FROM window_end) * 1000000)::bigint, used, reserved, hard_limit"
+    " (extract(epoch FROM window_end) * 1000000)::bigint, used, reserved, hard_limit,"
+    " available, balance, overage, grants"
     " FROM gate.quota_standing($1::uuid, $2, NULL, $3::timestamptz)",
     parameters=3,
 )
@@ -34,7 +37,8 @@ _REQUESTS: Final = Statement(
 class Window:
     """A period [start, end) of a metered feature. ``hard_limit`` None is never refused.
 
-    ``used`` is what the period starts at if it is opened now.
+    ``used`` is what the period starts at if it is opened now. With a ``segment`` the window is a
+    part of a usage period, and its limit is what grants leave.
     """
 
     feature: str
@@ -43,22 +47,31 @@ class Window:
     end: datetime
     hard_limit: Decimal | None
     used: Decimal = Decimal(0)
+    segment: Segment | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The whole state of a tenant's grants from the instant ``at`` on; None is unlimited."""
+    """The whole state of a tenant's grants from the instant ``at`` on; None is unlimited.
+
+    ``issued`` is, by feature, what a usage period itself grants where quotas burn.
+    """
 
     at: datetime
     daily: int | None
     burst: Burst | None
     features: tuple[str, ...]
     hard_limits: Mapping[str, Decimal | None]
+    issued: Mapping[str, Decimal | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a quota stands: used, held by reservations, and its hard limit (None: none)."""
+    """How a quota stands: used, held by reservations, and its hard limit (None: none).
+
+    Where it burns grants: what they grant and leave together, the use that none covers, and what
+    each leaves, by grant. None where it does not, or where nothing is bounded.
+    """
 
     feature: str
     start: datetime
@@ -66,6 +79,10 @@ class Standing:
     used: Decimal
     reserved: Decimal
     hard_limit: Decimal | None
+    available: Decimal | None = None
+    balance: Decimal | None = None
+    overage: Decimal | None = None
+    grants: Mapping[str, Decimal] | None = None
 
     @property
     def remaining(self) -> Decimal | None:
@@ -75,16 +92,19 @@ class Standing:
         return max(self.hard_limit - self.used - self.reserved, Decimal(0))
 
 
-def lock_grants(tenant_id: UUID) -> set[tuple[str, datetime, datetime]]:
-    """Lock a tenant's grants for a change; give feature, start and end of its open windows.
+def lock_grants(tenant_id: UUID) -> list[Window]:
+    """Lock a tenant's grants for a change; give its windows of the last 400 days and later.
 
-    Guarded use waits until the transaction ends, ingest does not.
+    What they have used is not among what is given. Guarded use waits until the transaction ends,
+    ingest does not.
     """
     with db.cursor() as cursor:
         cursor.execute(
-            "SELECT feature_key, window_start, window_end FROM gate.lock_grants(%s)", [tenant_id]
+            "SELECT feature_key, meter, window_start, window_end, hard_limit, burns, issued,"
+            " period_start, period_end, reset, recurs FROM gate.lock_grants(%s)",
+            [tenant_id],
         )
-        return set(cursor.fetchall())
+        return [_known(row) for row in cursor.fetchall()]
 
 
 def put_grants(
@@ -95,6 +115,7 @@ def put_grants(
     features: Sequence[str],
     windows: Iterable[Window],
     changes: Iterable[Change],
+    burns: Iterable[Burn] | None = None,
 ) -> None:
     """Tell the gate everything that a tenant is entitled to, now and later; raises its version.
 
@@ -105,10 +126,11 @@ def put_grants(
         features: keys of all granted features.
         windows: quota windows to open, or to give other limits.
         changes: what becomes of it later, replacing what was planned before.
+        burns: the grants of all features that have some; None leaves them as they are.
     """
     with db.cursor() as cursor:
         cursor.execute(
-            "SELECT gate.put_grants(%s, %s, %s, %s, %s::text[], %s::jsonb, %s::jsonb)",
+            "SELECT gate.put_grants(%s, %s, %s, %s, %s::text[], %s::jsonb, %s::jsonb, %s::jsonb)",
             [
                 tenant_id,
                 daily,
@@ -117,6 +139,7 @@ def put_grants(
                 list(features),
                 _json([_window(window) for window in windows]),
                 _json([_change(change) for change in changes]),
+                None if burns is None else _json([burn.as_json() for burn in burns]),
             ],
         )
 
@@ -213,11 +236,12 @@ def standings(
     else:
         with db.cursor() as cursor:
             cursor.execute(
-                "SELECT feature_key, window_start, window_end, used, reserved, hard_limit"
+                "SELECT feature_key, window_start, window_end, used, reserved, hard_limit,"
+                " available, balance, overage, grants::text"
                 " FROM gate.quota_standing(%s, %s, NULL, %s)",
                 [tenant_id, feature, at],
             )
-            rows = [Standing(*row) for row in cursor.fetchall()]
+            rows = [_read(row) for row in cursor.fetchall()]
     return {one.feature: one for one in rows}
 
 
@@ -244,8 +268,19 @@ def forget(before: datetime) -> int:
         return int(cursor.fetchone()[0])
 
 
+def _known(row: tuple[Any, ...]) -> Window:
+    feature, meter, start, end, hard_limit, burns, *facts = row
+    segment = Segment.read(tuple(facts)) if burns else None
+    return Window(feature, meter, start, end, hard_limit, segment=segment)
+
+
+def _read(row: tuple[Any, ...]) -> Standing:
+    *amounts, grants = row
+    return replace(Standing(*amounts), grants=_balances(grants))
+
+
 def _standing(row: Row) -> Standing:
-    feature, start, end, used, reserved, limit = (
+    feature, start, end, used, reserved, limit, available, balance, overage, grants = (
         None if value is None else value.decode() for value in row
     )
     return Standing(
@@ -254,8 +289,21 @@ def _standing(row: Row) -> Standing:
         _EPOCH + timedelta(microseconds=int(end or 0)),
         Decimal(used or 0),
         Decimal(reserved or 0),
-        None if limit is None else Decimal(limit),
+        _decimal(limit),
+        _decimal(available),
+        _decimal(balance),
+        _decimal(overage),
+        _balances(grants),
     )
+
+
+def _decimal(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)
+
+
+def _balances(grants: str | None) -> Mapping[str, Decimal] | None:
+    """Read balances by grant: PostgreSQL writes exact numbers, so no float may read them."""
+    return None if grants is None else json.loads(grants, parse_float=Decimal, parse_int=Decimal)
 
 
 def _bytes(value: object) -> bytes | None:
@@ -263,14 +311,18 @@ def _bytes(value: object) -> bytes | None:
 
 
 def _window(window: Window) -> dict[str, Any]:
-    return {
+    facts: dict[str, Any] = {
         "feature": window.feature,
         "meter": window.meter,
         "from": window.start,
         "to": window.end,
-        "hard_limit": _text(window.hard_limit),
-        "used": _text(window.used),
+        "hard_limit": text(window.hard_limit),
+        "used": text(window.used),
     }
+    segment = window.segment
+    if segment is not None:
+        facts |= segment.as_json()
+    return facts
 
 
 def _change(change: Change) -> dict[str, Any]:
@@ -280,12 +332,9 @@ def _change(change: Change) -> dict[str, Any]:
         "interval": change.burst.interval_us if change.burst else None,
         "depth": change.burst.depth if change.burst else None,
         "features": change.features,
-        "limits": {key: _text(limit) for key, limit in change.hard_limits.items()},
+        "limits": {key: text(limit) for key, limit in change.hard_limits.items()},
+        "issued": {key: text(amount) for key, amount in change.issued.items()},
     }
-
-
-def _text(amount: Decimal | None) -> str | None:
-    return None if amount is None else f"{amount:f}"
 
 
 def _json(rows: list[dict[str, Any]]) -> str:

@@ -1,0 +1,198 @@
+"""Giving a tenant an amount of a metered entitlement, and voiding it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from audit.services import record
+from billing.actions import GRANT_CREATED, GRANT_VOIDED
+from billing.catalog.models.periods import instant
+from billing.catalog.models.recurrence import Cadence
+from billing.entitlements.events import GrantCreated, GrantVoided
+from billing.entitlements.models import EntitlementType, ExpiryUnit, Grant
+from billing.entitlements.models.entitlements import DEFAULT_PRIORITY, ENTITLEMENT_PREFIX
+from billing.entitlements.models.grants import GRANT_PREFIX
+from billing.entitlements.queries.held import Held, find
+from billing.entitlements.queries.streams import stream_with_grants, zone_of
+from billing.entitlements.services.changing import Change, changing
+from kernel.errors import Conflict, Invalid, NotFound
+from kernel.events import emit
+from kernel.ids import encode
+
+MOST_LIVE: Final = 100
+"""How many grants of one entitlement can be usable, now or later, at a time."""
+MOST_UNITS: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewGrant:
+    """A grant to be, of ``amount`` from ``effective_at`` on.
+
+    ``expiry`` is a number of units after it, in the tenant's zone; None is never. A recurrence is
+    counted from ``anchor``, by default the start. ``max_rollover`` None is the amount.
+    """
+
+    amount: Decimal
+    effective_at: datetime
+    priority: int = DEFAULT_PRIORITY
+    expiry: tuple[ExpiryUnit, int] | None = None
+    min_rollover: Decimal = Decimal(0)
+    max_rollover: Decimal | None = None
+    cadence: Cadence | None = None
+    anchor: datetime | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, Any] = field(default_factory=dict)
+
+
+def give(tenant_id: UUID, entitlement: str, new: NewGrant) -> Grant:
+    """Grant an amount of a metered entitlement, named by its id or its feature's key.
+
+    Raises:
+        kernel.errors.NotFound: the tenant holds no such entitlement.
+        kernel.errors.Invalid: it is not metered, or the grant starts before the running period.
+        kernel.errors.Conflict: too many grants are usable already.
+    """
+    with changing(tenant_id) as change:
+        return add(change, find(change.snapshot, entitlement, change.at), new)
+
+
+def add(change: Change, held: Held, new: NewGrant) -> Grant:
+    """Write a grant within a change that is under way; raises as :func:`give` does."""
+    _check(change, held, new)
+    zone = zone_of(change.snapshot, held.feature)
+    unit, count = new.expiry or ("", None)
+    grant = Grant(
+        tenant_id=held.tenant_id,
+        feature_id=held.feature.id,
+        stream=held.id,
+        amount=new.amount,
+        priority=new.priority,
+        effective_at=new.effective_at,
+        expiry_unit=unit,
+        expiry_count=count,
+        expires_at=expiry(new, zone),
+        min_rollover=new.min_rollover,
+        max_rollover=new.amount if new.max_rollover is None else new.max_rollover,
+        interval=new.cadence.iso if new.cadence else "",
+        anchor=new.anchor,
+        metadata=dict(new.metadata),
+        annotations=dict(new.annotations),
+    )
+    grant.save(force_insert=True)
+    record(
+        action=GRANT_CREATED.name,
+        target_type="grant",
+        target_id=encode(GRANT_PREFIX, grant.id),
+        after=_facts(grant, held),
+        tenant_id=held.tenant_id,
+    )
+    emit(
+        GrantCreated(
+            tenant_id=held.tenant_id,
+            grant=encode(GRANT_PREFIX, grant.id),
+            entitlement=encode(ENTITLEMENT_PREFIX, held.id),
+            feature=held.feature.key,
+            amount=f"{grant.amount:f}",
+            effective_at=grant.effective_at.isoformat(),
+            expires_at=grant.expires_at.isoformat() if grant.expires_at else None,
+        )
+    )
+    return grant
+
+
+def void(tenant_id: UUID, grant_id: UUID, at: datetime | None = None) -> Grant:
+    """Void a grant: what is left of it cannot be used from now on, or from a later instant ``at``.
+
+    What it has covered stays covered.
+
+    Raises:
+        kernel.errors.NotFound: the tenant has no such grant.
+        kernel.errors.Conflict: it is voided already.
+        kernel.errors.Invalid: ``at`` has passed.
+    """
+    with changing(tenant_id) as change:
+        grant = (
+            Grant.objects.filter(tenant_id=tenant_id, id=grant_id, deleted_at=None)
+            .select_related("feature")
+            .first()
+        )
+        if grant is None:
+            raise NotFound("There is no such grant.", code="grant_not_found")
+        if grant.voided_at is not None:
+            raise Conflict("The grant is voided.", code="grant_voided")
+        if at is not None and at < change.at - timedelta(minutes=1):
+            raise Invalid("A grant is voided from now on, or later.", pointer="/query/at")
+        grant.voided_at = max(change.at, at or change.at)
+        grant.save(update_fields=["voided_at", "updated_at"])
+        shown = encode(GRANT_PREFIX, grant.id)
+        record(
+            action=GRANT_VOIDED.name,
+            target_type="grant",
+            target_id=shown,
+            before={"voided_at": None},
+            after={"voided_at": grant.voided_at},
+            tenant_id=tenant_id,
+        )
+        emit(
+            GrantVoided(
+                tenant_id=tenant_id,
+                grant=shown,
+                entitlement=encode(ENTITLEMENT_PREFIX, grant.stream),
+                feature=grant.feature.key,
+                at=grant.voided_at.isoformat(),
+            )
+        )
+    return grant
+
+
+def expiry(new: NewGrant, zone: ZoneInfo) -> datetime | None:
+    """Say when a grant expires; hours are exact, days and longer units civil in the zone.
+
+    Raises:
+        kernel.errors.Invalid: beyond the calendar.
+    """
+    if new.expiry is None:
+        return None
+    unit, count = new.expiry
+    try:
+        if unit == ExpiryUnit.HOUR:
+            return new.effective_at + timedelta(hours=count)
+        civil = new.effective_at.astimezone(zone).replace(tzinfo=None)
+        return instant(Cadence.parse(unit).after(civil, count), zone)
+    except (OverflowError, ValueError):
+        raise Invalid("It expires too late.", pointer="/expiration/count") from None
+
+
+def _check(change: Change, held: Held, new: NewGrant) -> None:
+    if held.type != EntitlementType.METERED or not held.feature.has_quota:
+        raise Invalid(
+            "Grants belong to metered entitlements that quotas count.", code="not_grantable"
+        )
+    stream = stream_with_grants(change.snapshot, held.effective)
+    running = stream.period(change.at)
+    if new.effective_at < running.start:
+        raise Invalid(
+            f"A grant starts in the running usage period, from {running.start.isoformat()}, or"
+            " later.",
+            pointer="/effectiveAt",
+        )
+    if sum(grant.end > change.at for grant in stream.grants) >= MOST_LIVE:
+        raise Conflict(f"There are {MOST_LIVE} grants to use already.", code="too_many_grants")
+
+
+def _facts(grant: Grant, held: Held) -> dict[str, Any]:
+    return {
+        "entitlement": encode(ENTITLEMENT_PREFIX, held.id),
+        "feature": held.feature.key,
+        "amount": f"{grant.amount:f}",
+        "priority": grant.priority,
+        "effective_at": grant.effective_at,
+        "expires_at": grant.expires_at,
+        "recurs": grant.interval,
+        "min_rollover": f"{grant.min_rollover:f}",
+        "max_rollover": f"{grant.max_rollover:f}",
+    }
