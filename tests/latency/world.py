@@ -15,6 +15,7 @@ from django.contrib.sessions.backends.db import SessionStore
 
 from accounts.models import User
 from bench.latency.calls import Answer, Application, Call, json_call, send
+from billing.usage.services import recounting
 from kernel import db, ids, tenancy
 from kernel.gate import keys, projection
 
@@ -103,6 +104,7 @@ class World:
             "valueProperty": "$.value", "groupBy": {"region": "$.region"},
         }  # fmt: skip
         self.ask("POST", "/api/v1/meters", meter, key=tenant.key)
+        recounting.recount_all()  # as the worker does within a second
         events = [
             {
                 "specversion": "1.0", "id": f"{tenant.slug}-{n}", "source": "latency",

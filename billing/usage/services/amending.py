@@ -14,7 +14,7 @@ from kernel.errors import FieldError, Invalid, NotFound
 from kernel.ids import new_id
 
 LONGEST_REASON: Final = 1000
-_AMEND: Final = "SELECT billing_usage_amend(%s, %s, %s, %s, %s, %s::jsonb, %s, %s)"
+_AMEND: Final = "SELECT billing_usage_amend($1::uuid, $2::uuid, $3, $4, $5, $6::jsonb, $7, $8)"
 
 
 def void(*, tenant_id: UUID, source: str, event_id: str, reason: str) -> None:
@@ -72,12 +72,9 @@ def _amend(
     text = None if data is None else orjson.dumps(data).decode()
     who = f"{actor.kind}:{actor.id or actor.label}"
     with audited():
-        with db.cursor() as cursor:
-            cursor.execute(
-                _AMEND, [amendment_id, tenant_id, source, event_id, kind, text, reason, who]
-            )
-            if not cursor.fetchone()[0]:
-                raise NotFound("There is no such event.", code="event_not_found")
+        values = (amendment_id, tenant_id, source, event_id, kind, text, reason, who)
+        if not db.rows(_AMEND, values)[0][0]:
+            raise NotFound("There is no such event.", code="event_not_found")
         record(
             action=action.name,
             target_type="event",

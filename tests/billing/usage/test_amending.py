@@ -48,6 +48,21 @@ def test_void__only_event__leaves_no_roll_up_and_the_event_listed(house):
     assert report(house.id, one) == 0
 
 
+def test_void__event__recounts_its_own_series_only(house):
+    meter = define(house.id)
+    one = event(meter.slug, 3)
+    report(house.id, one, event(meter.slug, 4), event(meter.slug, 5, subject="bob"))
+    with as_staff(), db.cursor() as cursor:
+        cursor.execute(
+            "UPDATE billing_usage_rollup SET total = 77 WHERE meter_id = %s AND subject = 'bob'",
+            [meter.id],
+        )
+
+    void(house, one)
+
+    assert [(row[1], row[4]) for row in rollups(meter)] == [("alice", 4), ("bob", 77)]
+
+
 def test_correct__event__counts_with_the_newest_data(house):
     meter = define(house.id, group_by={"m": "$.m"})
     one = event(meter.slug, 3)
