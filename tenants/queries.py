@@ -1,14 +1,17 @@
 """Reading tenants."""
 
+from typing import Final
 from uuid import UUID
 
 from django.db.models import QuerySet
 
 from kernel.errors import Invalid, NotFound
 from kernel.tenancy import current_tenant
+from kernel.tenancy.direct import Direct
 from tenants.models import Status, Tenant
 
-_MISSING = "There is no such tenant."
+_MISSING: Final = "There is no such tenant."
+_ROWS: Final = Direct(Tenant, "id")
 
 
 def own() -> Tenant:
@@ -27,11 +30,10 @@ def by_id(tenant_id: UUID, *, lock: bool = False) -> Tenant:
     Raises:
         kernel.errors.NotFound: no such tenant, or none that the context may see.
     """
-    rows = Tenant.objects.select_for_update() if lock else Tenant.objects.all()
-    tenant = rows.filter(id=tenant_id).first()
-    if tenant is None:
+    found = _ROWS.read("id = $1::uuid", [tenant_id], "FOR UPDATE" if lock else "")
+    if not found:
         raise NotFound(_MISSING, code="tenant_not_found")
-    return tenant
+    return found[0]
 
 
 def listed(*, status: str | None = None, slug: str | None = None) -> QuerySet[Tenant]:

@@ -11,14 +11,13 @@ from kernel.errors import Invalid, NotFound
 STATUSES = ("active", "expired", "revoked")
 
 
-def by_id(key_id: UUID, *, lock: bool = False) -> ApiKey:
-    """Give one key; ``lock`` holds its row until the transaction ends.
+def by_id(key_id: UUID) -> ApiKey:
+    """Give one key.
 
     Raises:
         kernel.errors.NotFound: no such key, or another tenant's: the two look the same.
     """
-    rows = ApiKey.objects.select_for_update() if lock else ApiKey.objects.all()
-    key = rows.filter(id=key_id).first()
+    key = ApiKey.objects.filter(id=key_id).first()
     if key is None:
         raise NotFound("There is no such key.", code="key_not_found")
     return key

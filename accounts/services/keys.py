@@ -1,6 +1,7 @@
 """Issuing and revoking the keys of the tenant of the context."""
 
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
 from django.utils import timezone
@@ -21,6 +22,9 @@ from kernel.gate import projection
 from kernel.gate.keys import MintedKey
 from kernel.gate.projection import Burst
 from kernel.tenancy import current_tenant
+from kernel.tenancy.direct import Direct
+
+_ROWS: Final = Direct(ApiKey)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +97,15 @@ def revoke(key_id: UUID, *, reason: str = "") -> ApiKey:
         kernel.errors.NotFound: no such key of this tenant.
     """
     with audited():
-        key = queries.keys.by_id(key_id, lock=True)
-        if key.revoked_at is not None:
-            return key
-        key.revoked_at = timezone.now()
-        key.save(update_fields=["revoked_at"])
-        projection.set_credential_status(key.id, "revoked")
+        changed = _ROWS.update(
+            "revoked_at = $1::timestamptz",
+            "id = $2::uuid AND revoked_at IS NULL",
+            [timezone.now(), key_id],
+            also="gate.set_credential_status(id, 'revoked')",
+        )
+        if not changed:  # revoked before, or none of this tenant's
+            return queries.keys.by_id(key_id)
+        (key,) = changed
         record(
             action=KEY_REVOKED.name,
             target_type="key",

@@ -1,10 +1,12 @@
 """Adding, changing and removing the members of the tenant of the context."""
 
+from typing import Final
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError
+from django.utils import timezone
 
 from accounts import queries
 from accounts.actions import MEMBER_ADDED, MEMBER_CHANGED, MEMBER_REMOVED
@@ -20,6 +22,9 @@ from kernel.errors import Conflict, FieldError, Invalid
 from kernel.events import emit
 from kernel.ids import new_id
 from kernel.tenancy import current_tenant
+from kernel.tenancy.direct import Direct
+
+_ROWS: Final = Direct(Membership)
 
 
 def add(*, email: str, role: str, name: str = "") -> Membership:
@@ -77,7 +82,11 @@ def change(member_id: UUID, *, role: str | None = None, name: str | None = None)
         after = {"role": member.role, "name": member.name}
         if after == before:
             return member
-        member.save(update_fields=["role", "name", "updated_at"])
+        (member,) = _ROWS.update(
+            "role = $1::text, name = $2::text, updated_at = $3::timestamptz",
+            "id = $4::uuid",
+            [member.role, member.name, timezone.now(), member.id],
+        )
         record(
             action=MEMBER_CHANGED.name,
             target_type="member",
@@ -122,13 +131,18 @@ def remove(member_id: UUID) -> None:
 
 
 def _locked(member_id: UUID) -> tuple[Membership, list[Membership]]:
-    """Lock the tenant's owners in one order, then the member; give both.
+    """Lock the tenant's owners and the member, all in one order; give both.
 
     Of two owners who leave at the same moment the second waits here, sees the first gone, and is
     the last one.
     """
-    owners = queries.members.owners(lock=True)
-    return queries.members.by_id(member_id, lock=True), owners
+    locked = _ROWS.read(
+        "role = $1::text OR id = $2::uuid", [OWNER.key, member_id], "ORDER BY id FOR UPDATE"
+    )
+    member = next((one for one in locked if one.id == member_id), None)
+    if member is None:
+        raise queries.members.missing()
+    return member, [one for one in locked if one.role == OWNER.key]
 
 
 def _change_role(member: Membership, role: Role, owners: list[Membership]) -> None:

@@ -87,9 +87,7 @@ def set_credential_status(key_id: UUID, status: str) -> bool:
 
 def last_used(key_ids: Sequence[UUID]) -> dict[UUID, datetime]:
     """Say when keys were last admitted (UTC); keys that never were are absent."""
-    with db.cursor() as cursor:
-        cursor.execute("SELECT key_id, at FROM gate.last_used(%s::uuid[])", [list(key_ids)])
-        return dict(cursor.fetchall())
+    return dict(db.rows("SELECT key_id, at FROM gate.last_used($1::uuid[])", [list(key_ids)]))
 
 
 def requests(from_bucket: int, to_bucket: int) -> list[tuple[UUID, int, int]]:

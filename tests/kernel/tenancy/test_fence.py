@@ -11,6 +11,7 @@ from kernel import db, tenancy
 from kernel.ids import new_id
 from kernel.tenancy import TenantRequiredError, across_tenants, tenant_context
 from kernel.tenancy import models as fence_models
+from kernel.tenancy.direct import Direct
 from kernel.tenancy.models import CrossTenantWriteError, TenantOwned
 from kernel.tenancy.operations import APP, grant, protect
 
@@ -184,3 +185,32 @@ def test_checkout__inside_a_context__the_context_holds(notes):
         connections["default"].close()
         assert raw_tenants() == {first}
     assert tenancy.tenant_or_none() is None
+
+
+def test_direct__tenant_set__reads_and_changes_its_rows_only(notes):
+    first, _ = notes
+    rows = Direct(Note)
+    with tenant_context(first):
+        (found,) = rows.read("text <> $1::text", ["nothing"], "ORDER BY id FOR UPDATE")
+        assert found == Note.objects.get()
+        assert found._state.db == "default"
+        (changed,) = rows.update("text = $1::text", "true", ["changed"])
+    assert (changed.id, changed.tenant_id, changed.text) == (found.id, first, "changed")
+    with db.use_alias("staff"), across_tenants():
+        texts = {note.text for note in rows.read("tenant_id = ANY ($1::uuid[])", [list(notes)])}
+    assert texts == {"changed", f"of {notes[1]}"}
+
+
+def test_direct__row_level_security_off__still_fences(notes):
+    # The staff's policy shows all rows: what is left is the tenant in the statement.
+    first, second = notes
+    with db.use_alias("staff"), tenant_context(first):
+        assert {note.tenant_id for note in Direct(Note).read("true", [])} == {first}
+        assert Direct(Note).update("text = ''", "tenant_id = $1::uuid", [second]) == []
+
+
+def test_direct__no_tenant__raises_instead_of_answering(notes):
+    with pytest.raises(TenantRequiredError):
+        Direct(Note).read("true", [])
+    with pytest.raises(TenantRequiredError):
+        Direct(Note).update("text = ''", "true", [])
