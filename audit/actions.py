@@ -43,7 +43,35 @@ SCHEMA_DECLARED: Final = Action(
 EXPORTED: Final = Action(
     "audit.log.exported", Severity.NOTICE, "{actor} exported the audit log", help="A log left."
 )
+PRUNED: Final = Action(
+    "audit.retention.pruned",
+    Severity.NOTICE,
+    "Entries of {target} were pruned",
+    help="Entries beyond their retention lost their bytes; hashes and proofs stay.",
+)
+RETENTION_CHANGED: Final = Action(
+    "audit.retention.changed",
+    Severity.WARNING,
+    "{actor} changed how long {target} is kept",
+    help="A rule of retention was set or taken away.",
+)
+HOLD_SET: Final = Action(
+    "audit.hold.set",
+    Severity.WARNING,
+    "{actor} set the legal hold {target}",
+    help="What the hold covers is neither pruned nor erased.",
+)
+HOLD_RELEASED: Final = Action(
+    "audit.hold.released",
+    Severity.WARNING,
+    "{actor} released the legal hold {target}",
+    help="What the hold covered follows the rules again.",
+)
 ALL: Final = (
+    PRUNED,
+    RETENTION_CHANGED,
+    HOLD_SET,
+    HOLD_RELEASED,
     ACCESS_DENIED,
     DATA_READ,
     EVENTS_VIEWED,

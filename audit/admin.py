@@ -18,15 +18,15 @@ from django.views.decorators.http import require_POST
 
 from audit.actions import EVENTS_VIEWED
 from audit.api.rendering import EVENT_PREFIX, render
-from audit.models import Event, Head
+from audit.models import Event, Head, Hold
 from audit.queries.events import filtered
 from audit.registry import registry
-from audit.services import record_read
+from audit.services import holds, record_read
 from audit.verification.findings import LogReport, Verdict
 from audit.verification.run import verify
 from audit.verification.single import verify_entry
 from kernel.ids import encode
-from kernel.staff import StaffModelAdmin
+from kernel.staff import StaffModelAdmin, service_action
 
 LARGEST_BY_BUTTON = 100_000
 """Entries that a button checks while the page waits (about two seconds)."""
@@ -166,6 +166,33 @@ class HeadAdmin(StaffModelAdmin):
     def root_hex(self, head: Head) -> str:
         """Show the root."""
         return bytes(head.root).hex()
+
+
+_RELEASE = service_action(
+    "release",
+    "Release selected holds",
+    done="released",
+    warning="What they cover follows the rules of retention again, and persons may be erased.",
+    act=lambda hold, reason: holds.release(hold.pk, reason=reason),
+)
+
+
+@admin.register(Hold)
+class HoldAdmin(StaffModelAdmin):
+    """Legal holds: looked at and released here, set on the tenant's page or by the API."""
+
+    id_prefix = holds.PREFIX
+    list_display = ("api_id", "tenant", "reason", "set_at", "released_at")
+    list_filter = (("released_at", admin.EmptyFieldListFilter),)
+    search_fields = ("reason",)
+    actions = [_RELEASE]
+    fields = ("api_id", "tenant", "reason", "filter", "set_at", "released_at")
+    readonly_fields = fields
+
+    @admin.display(description="tenant")
+    def tenant(self, hold: Hold) -> str:
+        """Show whose entries it holds."""
+        return encode("ten", hold.tenant_id)
 
 
 def _tell(site: StaffModelAdmin, request: HttpRequest, report: LogReport) -> None:

@@ -7,14 +7,28 @@ from typing import Final
 import structlog
 from django.db import InterfaceError, OperationalError
 
+from audit.pruning.run import prune
 from audit.sealing import checkpoints, epochs, headslog, partitions
 from audit.sealing.sealer import Sealer
 from kernel import db
+from kernel.errors import Conflict
+from kernel.jobs import job
 
 POLL: Final = 0.2
 """Seconds between two looks for entries without a place."""
 _BACKOFF: Final = 1.0
 _log = structlog.get_logger("innkeeper.audit.sealer")
+
+
+@job("audit.prune", max_attempts=3, cron="23 2 * * *")
+def prune_nightly() -> None:
+    """Prune what is beyond its retention. What had to wait for a lock is taken the next night."""
+    try:
+        done = prune()
+    except Conflict:
+        _log.info("pruning.runs_already")
+        return
+    _log.info("pruning.done", entries=done.entries, logs=len(done.steps), months=len(done.months))
 
 
 def run_sealer(stop: threading.Event) -> None:

@@ -150,3 +150,22 @@ class Leaf(Sealed):
 
     def __str__(self) -> str:
         return f"{self.log_id}/{self.leaf_index}"
+
+
+class Hold(Sealed):
+    """A legal hold: what of one tenant must stay, whatever its age and whoever asks."""
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    reason = models.TextField()
+    filter = models.JSONField(default=dict)
+    set_at = models.DateTimeField()
+    released_at = models.DateTimeField(null=True)
+
+    class Meta(Sealed.Meta):
+        managed = False
+        db_table = "audit_hold"
+        ordering = ["-id"]
+        verbose_name = "legal hold"
+
+    def __str__(self) -> str:
+        return f"hold {self.id}"

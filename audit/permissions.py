@@ -11,4 +11,9 @@ WRITE: Final = Permission(
 MANAGE: Final = Permission(
     "audit:manage", "Manage the audit log", "Schemas of own entries, erasure of persons."
 )
-ALL: Final = (READ, WRITE, MANAGE)
+RETAIN: Final = Permission(
+    "audit:retain",
+    "Decide what the audit log keeps",
+    "The operator's: rules of retention, legal holds.",
+)
+ALL: Final = (READ, WRITE, MANAGE, RETAIN)

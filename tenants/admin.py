@@ -5,6 +5,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from audit.services import holds
 from kernel import ports
 from kernel.staff import StaffModelAdmin, service_action
 from tenants import services
@@ -36,6 +37,14 @@ _CLOSE = service_action(
     warning="To their keys these tenants are gone (404). They can be restored.",
     act=lambda tenant, reason: services.close(tenant.pk, reason=reason),
 )
+_HOLD = service_action(
+    "hold_audit_log",
+    "Hold the audit log of selected tenants",
+    done="put under a legal hold",
+    warning="Nothing of their audit logs is pruned or erased until the hold is released. "
+    "A reason is needed.",
+    act=lambda tenant, reason: holds.hold(tenant.pk, reason=reason),
+)
 
 
 @admin.register(Tenant)
@@ -46,7 +55,7 @@ class TenantAdmin(StaffModelAdmin):
     list_display = ("slug", "name", "status", "api_id", "created_at")
     list_filter = ("status",)
     search_fields = ("slug", "name")
-    actions = [_SUSPEND, _RESTORE, _CLOSE]
+    actions = [_SUSPEND, _RESTORE, _CLOSE, _HOLD]
     fields = (
         "api_id", "slug", "name", "status", "plan", "timezone", "owned",
         "created_at", "updated_at", "suspended_at", "closed_at",

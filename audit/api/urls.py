@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from audit.api import erasures, events, exports, ingest, logs, tlog
+from audit.api import erasures, events, exports, ingest, logs, retention, tlog
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("audit/events", ingest.Events.as_view(), name="audit-events"),
@@ -22,5 +22,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("audit/tlog/<str:log>/tile/<path:tile>", tlog.LogTile.as_view(), name="audit-tlog-tile"),
     path("audit/heads/checkpoint", tlog.HeadsCheckpoint.as_view(), name="audit-heads-checkpoint"),
     path("audit/heads/tile/<path:tile>", tlog.HeadsTile.as_view(), name="audit-heads-tile"),
+    path("audit/retention", retention.OwnRetention.as_view(), name="audit-retention"),
+    path("admin/audit/retention", retention.Rules.as_view(), name="admin-audit-retention"),
+    path("admin/audit/holds", retention.Holds.as_view(), name="admin-audit-holds"),
+    path(
+        "admin/audit/holds/<str:hold>/release",
+        retention.HoldRelease.as_view(),
+        name="admin-audit-hold-release",
+    ),
     path("admin/audit/events", events.OperatorEventList.as_view(), name="admin-audit-events"),
 ]

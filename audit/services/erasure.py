@@ -5,7 +5,7 @@ from uuid import UUID
 from audit.actions import PII_ERASED
 from audit.services.recording import record
 from kernel import db
-from kernel.errors import Invalid
+from kernel.errors import Conflict, Invalid
 from kernel.tenancy import tenant_context
 
 LONGEST_SUBJECT = 200
@@ -23,13 +23,20 @@ def erase_subject(tenant_id: UUID, subject_id: str, *, reason: str = "") -> int:
 
     Raises:
         kernel.errors.Invalid: the subject is empty or too long (pointer ``/subject``).
+        kernel.errors.Conflict: a legal hold covers values of the person (``audit_legal_hold``);
+            nothing is erased.
     """
     if not 0 < len(subject_id) <= LONGEST_SUBJECT:
         raise Invalid("Name the person by an id of 1 to 200 characters.", pointer="/subject")
     with db.atomic(), tenant_context(tenant_id):
         with db.cursor() as cursor:
             cursor.execute("SELECT audit_erase_subject(%s, %s)", [tenant_id, subject_id])
-            erased = int(cursor.fetchone()[0])
+            erased: int | None = cursor.fetchone()[0]
+        if erased is None:
+            raise Conflict(
+                "A legal hold covers entries about this person: nothing was erased.",
+                code="audit_legal_hold",
+            )
         record(
             action=PII_ERASED.name,
             target_type="subject",

@@ -15,9 +15,10 @@ class Verdict(StrEnum):
     GAP = "gap"  # places are not dense, or sealed places have disappeared
     UNSEALED = "unsealed"  # a committed entry has had no place for too long
     ERASED = "erased"  # a committed personal value whose opening was erased: no fault
+    PRUNED = "pruned"  # bytes gone as a signed announcement and an entry of the log say: no fault
 
 
-FAULTS = frozenset(Verdict) - {Verdict.ERASED}
+FAULTS = frozenset(Verdict) - {Verdict.ERASED, Verdict.PRUNED}
 _MOST_KEPT = 100
 
 
@@ -51,6 +52,11 @@ class LogReport:
     def note(self, verdict: Verdict) -> None:
         """Count what needs no place of its own."""
         self.counts[verdict] = self.counts.get(verdict, 0) + 1
+
+    def tell(self, verdict: Verdict, detail: str, index: int | None = None) -> None:
+        """Name what is no fault and was counted already, up to the same number of findings."""
+        if len(self.findings) < _MOST_KEPT:
+            self.findings.append(Finding(verdict, detail, index))
 
     @property
     def valid(self) -> bool:

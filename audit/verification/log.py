@@ -18,7 +18,7 @@ from audit.sealing import anchors
 from audit.sealing.keys import KeyRing
 from audit.sealing.tiles import DatabaseTiles
 from audit.tree.proofs import TreeError, frontier_at
-from audit.verification import entry, storage
+from audit.verification import entry, pruned, storage
 from audit.verification.findings import LogReport, Verdict
 from audit.verification.growth import Growth, Nodes, in_order
 from audit.verification.storage import StoredHead, StoredNote
@@ -27,7 +27,12 @@ from kernel import db
 GRACE: Final = 60.0
 """Seconds for which a committed entry may have no place."""
 Progress = Callable[[int], None]
-_SNAPSHOT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+# The lock keeps a month from being swapped (audit.pruning) under the snapshot, which would not see
+# the rows of the new table.
+_SNAPSHOT: Final = (
+    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; "
+    "LOCK TABLE ONLY audit_event IN ACCESS SHARE MODE"
+)
 
 
 class LogVerifier:
@@ -50,6 +55,7 @@ class LogVerifier:
         self._trusted = trusted
         self._first = trusted.size if trusted else 0
         self._growth = Growth(set(), {})
+        self._pruned = pruned.NOTHING
         self.report = LogReport(head.log_id, head.origin, head.tenant_id, head.size)
 
     def run(self) -> LogReport:
@@ -75,6 +81,9 @@ class LogVerifier:
         ]
         if anchored is not None:
             states.append((anchored.size, anchored.root, "the anchored checkpoint"))
+        self._pruned = pruned.announced(self.report, self._head, self._ring)
+        if self._pruned.upto:
+            states.append((self._pruned.upto, self._pruned.root, "the announced pruning"))
         self._growth = Growth({size for size, _, _ in states} | {self._head.size}, self._nodes())
         if not self._begin():
             return
@@ -83,6 +92,7 @@ class LogVerifier:
         for note in notes:
             self._check_note(note)
         self._check_states(states)
+        self._pruned.tell(self.report, self._first)
         self._check_unsealed()
 
     def _nodes(self) -> Nodes:
@@ -132,7 +142,10 @@ class LogVerifier:
         """Check one place. Bytes that differ from its hash are told here; the tree is checked by
         itself, so that one edited entry is not told again as a wrong tile and a wrong root.
         """
-        entry.check(self.report, index, row)
+        if row[3] is None and self._pruned.covers(index):
+            self.report.note(Verdict.PRUNED)
+        else:
+            entry.check(self.report, index, row)
 
     def _check_state_entry(self, index: int, row: Sequence[Any]) -> None:
         alias = self._ring.log_alias(row[4]) if row[4] else ""

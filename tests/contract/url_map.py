@@ -14,6 +14,7 @@ UNKNOWN = {
     "customer": lambda: ids.encode("ten", ids.new_id()),
     "event": lambda: ids.encode(EVENT_PREFIX, ids.new_id()),
     "feature": lambda: "no_such_feature",
+    "hold": lambda: ids.encode("hld", ids.new_id()),
     "id_or_slug": lambda: f"unknown_{ids.new_id().hex}",
     "key": lambda: ids.encode("key", ids.new_id()),
     "log": lambda: str(ids.new_id()),

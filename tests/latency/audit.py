@@ -13,6 +13,8 @@ from tests.latency.world import PAGE, World
 V1 = "/api/v1/audit"
 TILE = "0/000.p/1"
 DECLARATION = {"action": "bench.done", "schema": {"type": "object"}}
+OWN = "tenant={tenant}"
+RULE = {"plan": "bench-none", "days": 36_500}
 ENTRY = {"action": "bench.done", "actor": {"type": "user", "id": "u-1"}, "metadata": {"n": "1"}}
 
 
@@ -81,6 +83,38 @@ def submission(world: World) -> Call:
     return json_call("POST", f"{V1}/events", key, ENTRY)
 
 
+def of_operator(
+    method: str, path: str, body: dict[str, Any] | None = None, *, query: str = ""
+) -> Case:
+    """A call of the operator; the query may name the tenant."""
+
+    def make(world: World) -> Call:
+        named = query.format(tenant=world.tenant.id)
+        route = f"/api/v1/admin/audit{path}"
+        return json_call(method, route, world.platform_key, body, query=named)
+
+    return Case(always(make))
+
+
+def narrow_hold(world: World, number: int) -> dict[str, Any]:
+    """A hold of one person's entries, in a tenant whose log no other case reads."""
+    person = f"nobody-{number}"
+    return {"tenant": world.moving_tenant.id, "reason": "measured", "filter": {"person": person}}
+
+
+def new_hold(world: World, number: int) -> Call:
+    """Setting a hold."""
+    body = narrow_hold(world, number)
+    return json_call("POST", "/api/v1/admin/audit/holds", world.platform_key, body)
+
+
+def release(world: World, number: int) -> Call:
+    """The end of a hold that was just set."""
+    held = world.ask("POST", "/api/v1/admin/audit/holds", narrow_hold(world, number))
+    path = f"/api/v1/admin/audit/holds/{held['id']}/release"
+    return json_call("POST", path, world.platform_key, {})
+
+
 CASES: dict[str, Case] = {
     "POST /api/v1/audit/events": Case(always(submission), status=201),
     "GET /api/v1/audit/schemas": read("/schemas"),
@@ -97,6 +131,12 @@ CASES: dict[str, Case] = {
     "GET /api/v1/audit/tlog/<str:log>/tile/<path:tile>": of_log(f"tile/{TILE}"),
     "GET /api/v1/audit/heads/checkpoint": public("/heads/checkpoint"),
     "GET /api/v1/audit/heads/tile/<path:tile>": public(f"/heads/tile/{TILE}"),
+    "GET /api/v1/audit/retention": read("/retention"),
+    "GET /api/v1/admin/audit/retention": of_operator("GET", "/retention", query=OWN),
+    "PUT /api/v1/admin/audit/retention": of_operator("PUT", "/retention", RULE),
+    "GET /api/v1/admin/audit/holds": of_operator("GET", "/holds", query=OWN),
+    "POST /api/v1/admin/audit/holds": Case(each(new_hold), status=201),
+    "POST /api/v1/admin/audit/holds/<str:hold>/release": Case(each(release)),
     "GET /api/v1/admin/audit/events": Case(
         always(
             lambda world: json_call(

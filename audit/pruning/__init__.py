@@ -1,0 +1,1 @@
+"""Prunes what retention lets go: announced first, dropped then, every hash and proof kept."""
