@@ -2,9 +2,11 @@
 
 import time
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
+from uuid import UUID
 
 import structlog
 
@@ -34,6 +36,8 @@ class Sealer:
         self._shard = shard
         self._leadership = Leadership(shard)
         self._advanced = 0.0
+        self._unindexed: set[UUID] | None = None
+        """Logs with words to index; None: not known, as after taking the lead."""
 
     def lead(self) -> bool:
         """Take the lead, or tell that another sealer has it."""
@@ -48,12 +52,15 @@ class Sealer:
         """
         with db.use_alias("sealer"), across_tenants():
             if not self._leadership.take():
+                self._unindexed = None
                 return Pass(leading=False)
             started = time.perf_counter()
             with db.atomic():
-                found = self._seal()
+                found, grown = self._seal()
             self._measure(found, time.perf_counter() - started)
-        return Pass(leading=True, sealed=len(found.entries), more=found.full)
+            self._index(grown)
+        more = found.full or bool(self._unindexed)
+        return Pass(leading=True, sealed=len(found.entries), more=more)
 
     def drain(self) -> int:
         """Run passes until nothing is left to find; return how many entries got places."""
@@ -69,35 +76,42 @@ class Sealer:
         with db.use_alias("sealer"):
             self._leadership.release()
 
-    def _seal(self) -> window.Window:
+    def _index(self, grown: Iterable[UUID]) -> None:
+        """Index the words of what was sealed, in a transaction that no place waits for."""
+        if self._unindexed is not None:
+            self._unindexed.update(grown)
+        self._unindexed = search.fill(self._unindexed)
+
+    def _seal(self) -> tuple[window.Window, list[UUID]]:
         position = state.read(self._shard)
         found = window.look(position.low, position.since)
-        self._place(found.entries)
+        grown = self._place(found.entries)
         if found.full:
-            return found
+            return found, grown
         if position.reconcile:
             state.reconciled(self._shard, found.xmin)
             _log.warning("cluster.reconciled", low=found.xmin)
         elif found.xmin > position.low and (found.entries or self._idle_long()):
             state.advance(self._shard, found.xmin)
             self._advanced = time.monotonic()
-        return found
+        return found, grown
 
     def _idle_long(self) -> bool:
         """Other traffic moves the window too; an idle sealer writes that down only now and then."""
         return time.monotonic() - self._advanced > _ADVANCE_IDLE
 
     @staticmethod
-    def _place(entries: list[window.Unsealed]) -> None:
+    def _place(entries: list[window.Unsealed]) -> list[UUID]:
+        """Give the entries their places; return the logs that grew."""
         if not entries:
-            return
+            return []
         groups: defaultdict[heads.LogKey, list[heads.Placed]] = defaultdict(list)
         for entry in entries:
             placed = heads.Placed(entry.id, entry.recorded_at, entry.leaf_hash)
             groups[entry.tenant_id, entry.stream].append(placed)
-        for key, head in heads.lock(groups).items():
-            heads.extend(head, groups[key])
-        search.fill([(entry.id, entry.recorded_at) for entry in entries])
+        locked = heads.lock(groups)
+        heads.extend_all([(head, groups[key]) for key, head in locked.items()])
+        return [head.log_id for head in locked.values()]
 
     @staticmethod
     def _measure(found: window.Window, seconds: float) -> None:

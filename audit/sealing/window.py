@@ -27,7 +27,7 @@ FROM s LEFT JOIN LATERAL (
 ORDER BY e.seq
 """
 # Measured: with 100,000 leaves the planner took a hash anti-join over a scan of audit_leaf.
-_PLAN: Final = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
+PLAN: Final = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Window:
 def look(low: int, since: datetime) -> Window:
     """Return the entries without a place whose transaction id is at least `low`."""
     with db.cursor() as cursor:
-        cursor.execute(_PLAN)
+        cursor.execute(PLAN)
         cursor.execute(_QUERY, [str(low), since, BATCH])
         rows = cursor.fetchall()
     return Window(

@@ -149,9 +149,7 @@ def test_sealer__open_transaction__is_sealed_once_it_commits_and_stalls_nobody(
     assert len(leaves_of(tenant_id)) == 10
 
 
-@pytest.mark.parametrize(
-    "step", ["read", "look", "lock", "extend", "copy_nodes", "fill", "advance"]
-)
+@pytest.mark.parametrize("step", ["read", "look", "lock", "extend", "copy", "move", "advance"])
 def test_sealer__killed_at_a_step__means_nothing_happened(
     tenant_id: UUID, sealer: Sealer, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -164,9 +162,9 @@ def test_sealer__killed_at_a_step__means_nothing_happened(
         "read": (state, "read"),
         "look": (window, "look"),
         "lock": (heads, "lock"),
-        "extend": (heads, "extend"),
-        "copy_nodes": (heads, "_copy_nodes"),
-        "fill": (search, "fill"),
+        "extend": (heads, "extend_all"),
+        "copy": (heads, "_copy"),
+        "move": (heads, "_move"),
         "advance": (state, "advance"),
     }[step]
     original = getattr(*place)
@@ -231,7 +229,7 @@ def test_window__plan__probes_the_unique_index(tenant_id: UUID, sealer: Sealer) 
         link.execute("ANALYZE audit_leaf")
         link.execute("ANALYZE audit_event")
     with db.use_alias("sealer"), db.atomic(), db.cursor() as cursor:
-        cursor.execute(window._PLAN)
+        cursor.execute(window.PLAN)
         cursor.execute("EXPLAIN " + window._QUERY, ["1", window.ALWAYS, 5000])
         plan = "\n".join(row[0] for row in cursor.fetchall())
     assert "audit_leaf_event_id_key" in plan or "Seq Scan on audit_leaf" not in plan
@@ -246,6 +244,44 @@ def test_search__sealed_entry__is_indexed_with_its_tenant(tenant_id: UUID, seale
     words = rows("SELECT words::text FROM audit_search WHERE event_id = %s", receipt.event_id)[0][0]
     for word in ("zanzibar", "kim@example.org", "renamed", f"tenant:{tenant_id}"):
         assert f"'{word}'" in words
+
+
+def test_search__sealer_killed_before_indexing__is_made_up_for_by_the_next(
+    tenant_id: UUID, sealer: Sealer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealer.drain()
+    receipts = changes(tenant_id, 3)
+
+    def kill(logs: object) -> set[UUID]:
+        raise InterruptedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(search, "fill", kill)
+        with pytest.raises(InterruptedError):
+            sealer.run_once()
+    assert [entry[1] for entry in leaves_of(tenant_id)] == [one.event_id for one in receipts]
+    assert rows("SELECT 1 FROM audit_search WHERE tenant_id = %s", tenant_id) == []
+    sealer.release()
+    in_thread(lambda: Sealer().drain())
+    assert len(rows("SELECT 1 FROM audit_search WHERE tenant_id = %s", tenant_id)) == 3
+
+
+def test_search__text_with_a_nul__is_indexed_and_stalls_nobody(
+    tenant_id: UUID, sealer: Sealer
+) -> None:
+    odd = change(after={"name": "one\x00two", "note": "back\\\\u0000slash"})
+    sealer.drain()
+    words = rows("SELECT words::text FROM audit_search WHERE event_id = %s", odd.event_id)[0][0]
+    assert "'one'" in words
+    assert "'two'" in words
+    assert len(leaves_of(tenant_id)) == 1
+
+
+def test_search__metadata__is_found_too(tenant_id: UUID, sealer: Sealer) -> None:
+    receipt = change(metadata={"place": "ouagadougou"})
+    sealer.drain()
+    words = rows("SELECT words::text FROM audit_search WHERE event_id = %s", receipt.event_id)[0][0]
+    assert "'ouagadougou'" in words
 
 
 def test_sealer__many_writers_with_rollbacks_and_savepoints__seals_each_commit_once(
