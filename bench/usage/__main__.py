@@ -1,7 +1,7 @@
 """``python -m bench.usage kill|query``: drills and figures of metering.
 
 Each starts a system of its own as ``make run`` does, commits for real, prints one JSON line and
-removes everything again. Nothing else should run on the machine. ``--help`` of each has its options.
+removes everything again. Nothing else should run on the machine. ``--help`` of each tells more.
 """
 
 import argparse
