@@ -11,7 +11,8 @@ from kernel.tenancy.direct import Direct
 from tenants.models import Status, Tenant
 
 _MISSING: Final = "There is no such tenant."
-_ROWS: Final = Direct(Tenant, "id")
+ROWS: Final = Direct(Tenant, "id")
+"""Tenants by prepared statements, for changes and reads of every request."""
 
 
 def own() -> Tenant:
@@ -24,15 +25,20 @@ def own() -> Tenant:
     return by_id(current_tenant())
 
 
+def missing() -> NotFound:
+    """Make the error of a tenant that is not there, or that the context may not see."""
+    return NotFound(_MISSING, code="tenant_not_found")
+
+
 def by_id(tenant_id: UUID, *, lock: bool = False) -> Tenant:
     """Give one tenant; ``lock`` holds its row until the transaction ends.
 
     Raises:
         kernel.errors.NotFound: no such tenant, or none that the context may see.
     """
-    found = _ROWS.read("id = $1::uuid", [tenant_id], "FOR UPDATE" if lock else "")
+    found = ROWS.read("id = $1::uuid", [tenant_id], "FOR UPDATE" if lock else "")
     if not found:
-        raise NotFound(_MISSING, code="tenant_not_found")
+        raise missing()
     return found[0]
 
 

@@ -63,7 +63,7 @@ def create(new: NewKey) -> IssuedKey:
     )
     _take_limits(key, new)
     with audited():
-        key.save(force_insert=True)
+        _ROWS.insert(key)
         _project(key, minted, new)
         _tell_created(key)
     return IssuedKey(key, minted.text)

@@ -162,15 +162,13 @@ def _keep_an_owner(leaving: Membership, owners: list[Membership]) -> None:
 
 def _person(email: str) -> UUID:
     """Name the person of an e-mail address through the one door that the app role has."""
-    with db.cursor() as cursor:
-        cursor.execute("SELECT accounts_user_for(%s, %s)", [email, new_id()])
-        found: UUID = cursor.fetchone()[0]
+    found: UUID = db.rows("SELECT accounts_user_for($1, $2)", [email, new_id()])[0][0]
     return found
 
 
 def _insert(member: Membership) -> None:
     try:
-        member.save(force_insert=True)
+        _ROWS.insert(member)
     except IntegrityError as error:
         if "accounts_membership_user" in str(error):
             raise Conflict(

@@ -11,10 +11,10 @@ from audit.services import audited, record
 from kernel import ports
 from kernel.errors import Conflict, FieldError, Invalid
 from kernel.events import emit
-from kernel.gate import projection
 from tenants.actions import TENANT_CREATED
 from tenants.events import TenantCreated
-from tenants.models import MAX_NAME, SLUG_PATTERN, Status, Tenant
+from tenants.models import MAX_NAME, SLUG_PATTERN, Tenant
+from tenants.queries import ROWS
 
 _SLUG = re.compile(SLUG_PATTERN)
 
@@ -74,7 +74,6 @@ def create(new: NewTenant) -> Tenant:
     tenant = Tenant(slug=new.slug, name=new.name.strip(), timezone=new.timezone)
     with audited():
         _insert(tenant)
-        projection.put_tenant(tenant.id, Status.ACTIVE)
         record(
             action=TENANT_CREATED.name,
             target_type="tenant",
@@ -90,9 +89,9 @@ def create(new: NewTenant) -> Tenant:
 
 
 def _insert(tenant: Tenant) -> None:
-    """Insert the row. A taken slug ends the transaction, as every refusal does."""
+    """Insert the row and tell the gate. A taken slug ends the transaction, as refusals do."""
     try:
-        tenant.save(force_insert=True)
+        ROWS.insert(tenant, also="gate.put_tenant(id, status)")
     except IntegrityError as error:
         if Tenant._meta.db_table in str(error) and "slug" in str(error):
             raise Conflict(

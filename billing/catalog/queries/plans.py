@@ -5,14 +5,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
+from typing import Final
 from uuid import UUID
 
 from django.db import models
 
 from billing.catalog.models import Interval, PlanFeature, PlanLimit, PlanVersion, RevenueTier
 from billing.catalog.models.values import Allowance, Kind, Value, read
+from kernel import db
 from kernel.errors import Invalid
 from kernel.gate.projection import Burst
+
+_NEWEST: Final = """
+SELECT v.id FROM billing_plan_version v JOIN billing_plan p ON p.id = v.plan_id
+ WHERE p.key = $1::text AND p.archived_at IS NULL AND v.published_at IS NOT NULL
+ ORDER BY v.number DESC LIMIT 1
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +98,11 @@ def newest_version_id(plan_key: str) -> UUID:
     Raises:
         kernel.errors.Invalid: there is no such plan (pointer ``/plan``).
     """
-    found = (
-        _on_offer()
-        .filter(plan__key=plan_key)
-        .order_by("-number")
-        .values_list("id", flat=True)
-        .first()
-    )
-    if found is None:
+    found = db.rows(_NEWEST, [plan_key])
+    if not found:
         raise Invalid(f"There is no plan {plan_key!r}.", code="unknown_plan", pointer="/plan")
-    return found
+    newest: UUID = found[0][0]
+    return newest
 
 
 def plans_on_offer() -> list[PlanContent]:

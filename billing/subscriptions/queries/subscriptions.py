@@ -2,29 +2,22 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from django.db import models
 
 from billing.subscriptions.models import Subscription
+from kernel.tenancy.direct import Direct
+
+ROWS: Final = Direct(Subscription)
+"""Subscriptions by prepared statements, for changes and reads of every request."""
 
 
 def current_subscription(tenant_id: UUID) -> Subscription | None:
-    """Find the tenant's running subscription, with its plan version; None without one."""
-    return (
-        Subscription.objects.filter(tenant_id=tenant_id, ends_at=None)
-        .select_related("version__plan")
-        .first()
-    )
-
-
-def current_version_id(tenant_id: UUID) -> UUID | None:
-    """Find the plan version that the tenant has now; None without one."""
-    return (
-        Subscription.objects.filter(tenant_id=tenant_id, ends_at=None)
-        .values_list("version_id", flat=True)
-        .first()
-    )
+    """Find the tenant's running subscription; None without one."""
+    found = ROWS.read("tenant_id = $1::uuid AND ends_at IS NULL", [tenant_id])
+    return found[0] if found else None
 
 
 def version_id_at(tenant_id: UUID, at: datetime) -> UUID | None:

@@ -10,8 +10,7 @@ def serialise(tenant_id: UUID) -> None:
 
     Holds until the transaction ends; the next statement sees what the change before has written.
     """
-    with db.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended('subscription ' || %s, 0))",
-            [str(tenant_id)],
-        )
+    db.rows(
+        "SELECT pg_advisory_xact_lock(hashtextextended('subscription ' || $1::text, 0))",
+        [str(tenant_id)],
+    )

@@ -7,12 +7,11 @@ from django.utils import timezone
 
 from audit.services import audited, record
 from billing.actions import PLAN_CHANGED
-from billing.catalog.models import PlanVersion
-from billing.catalog.queries import content_of, newest_version_id
+from billing.catalog.queries import PlanContent, content_of, newest_version_id
 from billing.subscriptions.events import SubscriptionChanged
 from billing.subscriptions.models import Subscription
 from billing.subscriptions.models.subscriptions import SUBSCRIPTION_PREFIX
-from billing.subscriptions.queries import current_subscription
+from billing.subscriptions.queries import ROWS, current_subscription
 from billing.subscriptions.services.serial import serialise
 from kernel.events import emit
 from kernel.ids import encode
@@ -40,26 +39,26 @@ def assign(tenant_id: UUID, plan_key: str) -> Subscription:
         if current is not None:
             now = _close(current, now)
         begun = Subscription(tenant_id=tenant_id, version_id=version_id, starts_at=now)
-        begun.save(force_insert=True)
-        _tell(begun, current.version if current else None)
+        ROWS.insert(begun)
+        _tell(begun, content_of(current.version_id) if current else None)
     return begun
 
 
 def _close(current: Subscription, now: datetime) -> datetime:
     """End a subscription and give its end: now, or just after its start if the clock went back."""
     current.ends_at = max(now, current.starts_at + _TICK)
-    current.save(update_fields=["ends_at"])
+    ROWS.update("ends_at = $1::timestamptz", "id = $2::uuid", [current.ends_at, current.id])
     return current.ends_at
 
 
-def _tell(begun: Subscription, before: PlanVersion | None) -> None:
+def _tell(begun: Subscription, before: PlanContent | None) -> None:
     content = content_of(begun.version_id)
     subscription = encode(SUBSCRIPTION_PREFIX, begun.id)
     record(
         action=PLAN_CHANGED.name,
         target_type="subscription",
         target_id=subscription,
-        before={"plan": before.plan.key, "version": before.number} if before else None,
+        before={"plan": before.key, "version": before.number} if before else None,
         after={"plan": content.key, "version": content.number},
         tenant_id=begun.tenant_id,
     )
@@ -69,7 +68,7 @@ def _tell(begun: Subscription, before: PlanVersion | None) -> None:
             subscription=subscription,
             plan=content.key,
             version=content.number,
-            previous=before.plan.key if before else None,
+            previous=before.key if before else None,
             at=begun.starts_at.isoformat(),
         )
     )

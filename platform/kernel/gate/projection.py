@@ -39,7 +39,7 @@ class Override:
 
 def put_tenant(tenant_id: UUID, status: str) -> None:
     """Tell the gate of a tenant, or of its new status: active, suspended or closed."""
-    _call("SELECT gate.put_tenant(%s, %s)", tenant_id, status)
+    _call("SELECT gate.put_tenant($1, $2)", tenant_id, status)
 
 
 def put_limits(
@@ -48,7 +48,7 @@ def put_limits(
     """Set what the plan grants: daily requests, burst, boolean features. None is unlimited."""
     interval, depth = (burst.interval_us, burst.depth) if burst else (None, None)
     _call(
-        "SELECT gate.put_limits(%s, %s, %s, %s, %s::text[])",
+        "SELECT gate.put_limits($1, $2, $3, $4, $5::text[])",
         tenant_id, daily, interval, depth, list(features),
     )  # fmt: skip
 
@@ -72,8 +72,8 @@ def put_credential(
     )
     _, pepper = newest()
     _call(
-        "SELECT gate.put_credential(%s, %s, %s, %s, %s, %s, %s::text[], %s::inet[], %s,"
-        " %s, %s, %s, %s, %s)",
+        "SELECT gate.put_credential($1, $2, $3, $4, $5, $6, $7::text[], $8::inet[], $9,"
+        " $10, $11, $12, $13, $14)",
         minted.public_id, key_id, lineage, "tenant" if tenant_id else "platform", tenant_id,
         macs(minted.secret, {0: pepper})[0], list(permissions), list(cidrs), expires_at,
         daily is None, daily.value if daily else None, burst is None, interval, depth,
@@ -82,7 +82,7 @@ def put_credential(
 
 def set_credential_status(key_id: UUID, status: str) -> bool:
     """Set a key active, disabled or revoked (which is final); tell whether anything changed."""
-    return bool(_call("SELECT gate.set_credential_status(%s, %s)", key_id, status))
+    return bool(_call("SELECT gate.set_credential_status($1, $2)", key_id, status))
 
 
 def last_used(key_ids: Sequence[UUID]) -> dict[UUID, datetime]:
@@ -104,7 +104,5 @@ def requests(from_bucket: int, to_bucket: int) -> list[tuple[UUID, int, int]]:
 
 
 def _call(sql: str, *values: Any) -> Any:
-    with db.cursor() as cursor:
-        cursor.execute(sql, values)
-        row = cursor.fetchone()
-    return row[0] if row else None
+    found = db.rows(sql, values)
+    return found[0][0] if found else None

@@ -128,20 +128,19 @@ def put_grants(
         changes: what becomes of it later, replacing what was planned before.
         burns: the grants of all features that have some; None leaves them as they are.
     """
-    with db.cursor() as cursor:
-        cursor.execute(
-            "SELECT gate.put_grants(%s, %s, %s, %s, %s::text[], %s::jsonb, %s::jsonb, %s::jsonb)",
-            [
-                tenant_id,
-                daily,
-                burst.interval_us if burst else None,
-                burst.depth if burst else None,
-                list(features),
-                _json([_window(window) for window in windows]),
-                _json([_change(change) for change in changes]),
-                None if burns is None else _json([burn.as_json() for burn in burns]),
-            ],
-        )
+    db.rows(
+        "SELECT gate.put_grants($1, $2, $3, $4, $5::text[], $6::jsonb, $7::jsonb, $8::jsonb)",
+        [
+            tenant_id,
+            daily,
+            burst.interval_us if burst else None,
+            burst.depth if burst else None,
+            list(features),
+            _json([_window(window) for window in windows]),
+            _json([_change(change) for change in changes]),
+            None if burns is None else _json([burn.as_json() for burn in burns]),
+        ],
+    )
 
 
 @dataclass(frozen=True, slots=True)

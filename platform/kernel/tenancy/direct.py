@@ -13,6 +13,7 @@ from django.db import models
 
 from kernel import db
 from kernel.tenancy import context
+from kernel.tenancy.models import CrossTenantWriteError
 
 M = TypeVar("M", bound=models.Model)
 
@@ -51,6 +52,24 @@ class Direct(Generic[M]):
         change = ("UPDATE", self._table, "SET", assignments, "WHERE", condition)
         text = " ".join((*change, "RETURNING", self._columns, ",", also))
         return [self._made(row[:-1]) for row in db.rows(text, fenced)]
+
+    def insert(self, row: M, also: str = "true") -> None:
+        """Write a new row of the tenant; ``also`` is an expression that is evaluated with it.
+
+        Raises:
+            kernel.tenancy.TenantRequiredError: no tenant is set.
+            kernel.tenancy.models.CrossTenantWriteError: the row is another tenant's.
+            django.db.IntegrityError: a constraint of the table refuses it.
+        """
+        if not isinstance(context.scope(), context.AllTenants):
+            tenant = context.current_tenant()
+            if getattr(row, self._column) != tenant:
+                raise CrossTenantWriteError(f"{type(row).__name__} of a tenant under {tenant}")
+        values = [field.pre_save(row, True) for field in self._model._meta.concrete_fields]
+        places = ", ".join(f"${number}" for number in range(1, len(values) + 1))
+        into = ("INSERT INTO", self._table, "(", self._columns, ") VALUES (", places, ")")
+        db.rows(" ".join((*into, "RETURNING", also)), values)
+        row._state.adding, row._state.db = False, db.alias()
 
     def _fenced(self, where: str, values: Sequence[Any]) -> tuple[str, list[Any]]:
         if isinstance(context.scope(), context.AllTenants):

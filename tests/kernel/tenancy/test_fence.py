@@ -209,7 +209,21 @@ def test_direct__row_level_security_off__still_fences(notes):
         assert Direct(Note).update("text = ''", "tenant_id = $1::uuid", [second]) == []
 
 
+def test_direct__insert__writes_the_tenants_row_and_no_other(notes):
+    first, second = notes
+    rows = Direct(Note)
+    with tenant_context(first):
+        made = Note(tenant_id=first, text="direct")
+        rows.insert(made)
+        assert not made._state.adding
+        assert Note.objects.get(id=made.id).text == "direct"
+        with pytest.raises(CrossTenantWriteError):
+            rows.insert(Note(tenant_id=second, text="foreign"))
+
+
 def test_direct__no_tenant__raises_instead_of_answering(notes):
+    with pytest.raises(TenantRequiredError):
+        Direct(Note).insert(Note(tenant_id=notes[0], text="nobody's"))
     with pytest.raises(TenantRequiredError):
         Direct(Note).read("true", [])
     with pytest.raises(TenantRequiredError):
