@@ -5,8 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from billing.usage.models import Meter
-from billing.usage.queries.verification import Difference, differences
+from billing.usage.queries.verification import Difference, compared, differences
 from kernel import db
 from kernel.tenancy import across_tenants
 
@@ -17,23 +16,26 @@ class Command(BaseCommand):
     help = "Recount usage from its events and name every difference to the roll-ups."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Take the range of days."""
+        """Take the range of days and, if not all, the meter."""
         parser.add_argument("--from", dest="start", help="first UTC day, YYYY-MM-DD")
         parser.add_argument("--to", dest="end", help="UTC day after the last, YYYY-MM-DD")
+        parser.add_argument("--meter", help="slug of the meters to compare; absent: all")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Compare.
 
         Raises:
-            CommandError: roll-ups and ledger differ, or a day is malformed.
+            CommandError: roll-ups and ledger differ, a day is malformed, or no meter has the slug.
         """
         start, end = _day(options["start"]), _day(options["end"])
         found = 0
         with db.use_alias("staff"), across_tenants():
-            for difference in differences(start, end):
+            for difference in differences(start, end, options["meter"]):
                 found += 1
                 self.stdout.write(_told(difference))
-            meters = Meter.visible().count()
+            meters = compared(options["meter"]).count()
+        if options["meter"] and not meters:
+            raise CommandError(f"no meter {options['meter']!r} is counted from events")
         if found:
             raise CommandError(f"{found} buckets differ from the ledger")
         self.stdout.write(f"{meters} meters agree with the ledger")

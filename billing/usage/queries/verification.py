@@ -7,6 +7,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import orjson
+from django.db.models import QuerySet
 
 from billing.usage.models import Meter, Origin
 from kernel import db
@@ -32,12 +33,20 @@ class Difference:
     recounted: dict[str, Any] | None
 
 
-def differences(start: datetime | None = None, end: datetime | None = None) -> Iterator[Difference]:
+def compared(slug: str | None = None) -> QuerySet[Meter]:
+    """Give the meters that have roll-ups to compare, or those of them with one slug."""
+    ready = Meter.visible().filter(ready=True, origin=Origin.EVENTS)
+    return ready if slug is None else ready.filter(slug=slug)
+
+
+def differences(
+    start: datetime | None = None, end: datetime | None = None, slug: str | None = None
+) -> Iterator[Difference]:
     """Compare every ready meter of every tenant with the ledger, over [start, end).
 
     The bounds must lie on 15-minute edges. Runs across tenants (alias staff), beside ingest.
     """
-    for meter in Meter.visible().filter(ready=True, origin=Origin.EVENTS):
+    for meter in compared(slug):
         for tenant_id in _tenants(meter):
             yield from _of(meter, tenant_id, start, end)
 

@@ -1,6 +1,8 @@
 """Counting back, and checking roll-ups against the ledger."""
 
 import threading
+import time
+from datetime import timedelta
 from io import StringIO
 
 import pytest
@@ -10,7 +12,9 @@ from billing.usage.models import Meter
 from billing.usage.services import meters, recounting
 from kernel import db, tenancy
 from kernel.gate.wire import HotConnection
+from tests.billing.house import call
 from tests.billing.usage.reports import (
+    NOON,
     as_staff,
     define,
     event,
@@ -44,9 +48,9 @@ def recount(meter) -> bool:
 def differing(meter) -> str:
     out = StringIO()
     try:
-        call_command("verify_usage", stdout=out)
+        call_command("verify_usage", meter=meter.slug, stdout=out)
     except CommandError:
-        return "\n".join(line for line in out.getvalue().splitlines() if meter.slug in line)
+        return out.getvalue()
     return ""
 
 
@@ -178,3 +182,53 @@ def test_verify_usage__roll_up_that_lies__is_named(house, change, told):
 def test_verify_usage__malformed_day__is_refused():
     with pytest.raises(CommandError, match="no day"):
         call_command("verify_usage", "--from", "yesterday")
+
+
+def test_verify_usage__meter_that_does_not_exist__is_refused():
+    with pytest.raises(CommandError, match="no meter 'nothing_like_it'"):
+        call_command("verify_usage", meter="nothing_like_it")
+
+
+def test_recount__half_done__is_told_with_the_meter_and_figures_are_exact_meanwhile(house):
+    kind, slug = word(), word()
+    days = [NOON, NOON + timedelta(days=1), NOON + timedelta(days=2)]
+    report(house.id, *(event(kind, 5, at=at) for at in days))
+    body = {"slug": slug, "eventType": kind, "aggregation": "SUM", "valueProperty": "$.value"}
+    made = call(house.key, "POST", "v1/meters", body, 201)
+    with as_staff():
+        meter = Meter.objects.get(slug=slug)
+    assert made["annotations"] == {"countingBack": {}}
+
+    with tenancy.tenant_context(house.id), db.atomic(), db.cursor() as cursor:
+        # Days are counted newest first; what writes the oldest one is let past.
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock_shared(billing_usage_lock(%s, %s, %s))",
+            [house.id, kind, NOON],
+        )
+        counting = threading.Thread(target=recount_and_close, args=(meter,))
+        counting.start()
+        wait_until(lambda: shown(house, slug) == {"countingBack": {"days": 3, "done": 2}})
+        meanwhile = call(house.key, "GET", f"v1/meters/{slug}/query")["data"]
+    counting.join(60)
+
+    assert [row["value"] for row in meanwhile] == [15]
+    assert shown(house, slug) == {}
+    assert call(house.key, "GET", f"v1/meters/{slug}/query")["data"] == meanwhile
+    assert len(rollups(meter)) == 3
+
+
+def shown(house, slug):
+    return call(house.key, "GET", f"v1/meters/{slug}")["annotations"]
+
+
+def recount_and_close(meter):
+    recount(meter)
+    with db.use_alias("staff"):
+        db.connection().close()
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + 60
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert condition()
