@@ -1,6 +1,6 @@
 """Entitlements: the value of one, and everything that a customer may use."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -154,6 +154,12 @@ def shown(value: EntitlementValue | None) -> dict[str, Any]:
     return body
 
 
+def lasting(exhausted_at: datetime, now: datetime) -> dict[str, Any]:
+    """Write when a quota is used up at the present rate, and how many seconds remain until then."""
+    seconds = (exhausted_at - now) / timedelta(seconds=1)
+    return {"exhaustedAt": exhausted_at, "remainingSeconds": max(int(seconds), 0)}
+
+
 def _metered(value: EntitlementValue, metered: Metered) -> dict[str, Any]:
     """Write a metered standing. Amounts of what has no bound are left out, and said so."""
     amounts: dict[str, Decimal | None] = {
@@ -169,9 +175,10 @@ def _metered(value: EntitlementValue, metered: Metered) -> dict[str, Any]:
         if amount is not None:
             body[name] = number(amount)
             body[f"{name}Decimal"] = f"{amount:f}"
-    exhausted = metered.exhausted_at(datetime.now(UTC))
+    now = datetime.now(UTC)
+    exhausted = metered.exhausted_at(now)
     if exhausted is not None:
-        body["exhaustedAt"] = exhausted
+        body |= lasting(exhausted, now)
     return body | {
         "unlimited": metered.limit is None,
         "softLimit": metered.soft,

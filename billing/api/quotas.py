@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Final
 from uuid import UUID
@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from billing import permissions
+from billing.api.entitlements import lasting
 from billing.api.shapes import (
     CommitSerializer,
     ConsumeSerializer,
@@ -134,7 +135,8 @@ class ReserveView(QuotaEndpoint):
             ttl = timedelta(seconds=given.ttl_seconds)
             held = use.reserve(tenant_id, fact, amount, ttl)
         body = {"id": held.id, "state": "held", "expiresAt": held.expires_at}
-        return Response(body | _amounts(held.quantity, held.standing), status=201)
+        amounts = _amounts(held.quantity, held.standing, held.exhausted_at)
+        return Response(body | amounts, status=201)
 
 
 class CommitView(QuotaEndpoint):
@@ -194,10 +196,13 @@ def _hold(text: str) -> UUID:
 
 
 def _used(used: use.Used) -> dict[str, Any]:
-    return {"eventId": used.event_id} | _amounts(used.quantity, used.standing)
+    amounts = _amounts(used.quantity, used.standing, used.exhausted_at)
+    return {"eventId": used.event_id} | amounts
 
 
-def _amounts(quantity: Decimal, standing: Standing | None) -> dict[str, Any]:
+def _amounts(
+    quantity: Decimal, standing: Standing | None, exhausted_at: datetime | None
+) -> dict[str, Any]:
     """Write a quantity and the tightest quota after it, with exact decimals beside."""
     amounts: dict[str, Decimal | None] = {"quantity": quantity}
     body: dict[str, Any] = {}
@@ -209,6 +214,8 @@ def _amounts(quantity: Decimal, standing: Standing | None) -> dict[str, Any]:
             "remaining": standing.remaining,
         }
         body = {"resetAt": standing.end}
+    if exhausted_at is not None:
+        body |= lasting(exhausted_at, datetime.now(UTC))
     for name, amount in amounts.items():
         if amount is not None:
             body[name] = number(amount)

@@ -149,8 +149,9 @@ class EntitlementValueSerializer(serializers.Serializer[Any]):
     periodStart = serializers.DateTimeField(required=False)
     resetAt = serializers.DateTimeField(required=False)
     exhaustedAt = serializers.DateTimeField(
-        required=False, help_text="When it is used up at the rate so far, if before resetAt."
+        required=False, help_text="When it is used up at the last hour's rate, if before resetAt."
     )
+    remainingSeconds = serializers.IntegerField(required=False, help_text="Until exhaustedAt.")
 
 
 class EntitlementValueV2Serializer(EntitlementValueSerializer):
@@ -163,6 +164,36 @@ class AccessSerializer(serializers.Serializer[Any]):
     """What a customer may use, by feature key."""
 
     entitlements = serializers.DictField(child=EntitlementValueSerializer())
+
+
+class AccessQuestionSerializer(serializers.Serializer[Any]):
+    """Whose access, and to what."""
+
+    customers = serializers.ListField(
+        child=serializers.CharField(), max_length=100, help_text="Ids (ten_…) or keys."
+    )
+    features = serializers.ListField(
+        child=serializers.CharField(),
+        max_length=100,
+        required=False,
+        help_text="Keys. Absent: all that is granted.",
+    )
+
+
+class CustomerAccessSerializer(AccessSerializer):
+    """What one customer may use."""
+
+    id = serializers.CharField(help_text="ten_…")
+    key = serializers.CharField()
+
+
+class ManyAccessSerializer(serializers.Serializer[Any]):
+    """What many customers may use."""
+
+    customers = CustomerAccessSerializer(many=True)
+    notFound = serializers.ListField(
+        child=serializers.CharField(), help_text="What names no customer that the caller may see."
+    )
 
 
 class SubjectInputSerializer(serializers.Serializer[Any]):
@@ -222,6 +253,10 @@ class AmountsSerializer(serializers.Serializer[Any]):
     reserved = serializers.FloatField(required=False)
     remaining = serializers.FloatField(required=False)
     resetAt = serializers.DateTimeField(required=False)
+    exhaustedAt = serializers.DateTimeField(
+        required=False, help_text="When it is used up at the last hour's rate, if before resetAt."
+    )
+    remainingSeconds = serializers.IntegerField(required=False, help_text="Until exhaustedAt.")
 
 
 class QuotaUseSerializer(AmountsSerializer):

@@ -4,12 +4,14 @@ from typing import Final
 
 from django.urls import URLPattern, URLResolver, path
 
+from billing.api.access import AccessQuery
 from billing.api.customers import Customers, OneCustomer
 from billing.api.entitlements import AccessView, EntitlementValueV2View, EntitlementValueView
 from billing.api.features import Features, OneFeature
 from billing.api.plans import Plans, TenantPlan
 from billing.api.quotas import VERBS
 from billing.api.subjects import OneSubject, Subjects
+from billing.api.thresholds import Thresholds
 from billing.usage.api.urls import urlpatterns as usage
 
 _ENTITLEMENT: Final = "customers/<str:customer>/entitlements/<str:feature>"
@@ -17,6 +19,8 @@ _VALUE: Final = f"{_ENTITLEMENT}/value"
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *usage,
+    path("access/query", AccessQuery.as_view()),
+    path("usage/thresholds", Thresholds.as_view()),
     path("plans", Plans.as_view()),
     path("admin/tenants/<str:tenant>/plan", TenantPlan.as_view()),
     path("features", Features.as_view()),

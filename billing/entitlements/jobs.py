@@ -9,7 +9,7 @@ from django.utils import timezone
 from billing.entitlements.services import project
 from billing.subscriptions.services.serial import serialise
 from kernel import db
-from kernel.gate import quota
+from kernel.gate import alarms, quota
 from kernel.jobs import enqueue, job
 
 AHEAD: Final = timedelta(days=7)
@@ -34,3 +34,10 @@ def keep_windows() -> None:
         for tenant_id in quota.tenants_running_out(now + AHEAD):
             enqueue(project_tenant, tenant_id=str(tenant_id))
         quota.forget(now - KEPT)
+
+
+@job("entitlements.apply_due", cron="* * * * *")
+def apply_due() -> None:
+    """Bring planned changes into force where nobody asks, so that thresholds move with limits."""
+    with db.atomic():
+        alarms.apply_due()

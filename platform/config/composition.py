@@ -6,19 +6,21 @@ The only place that knows all apps. ``ConfigConfig.ready`` imports it once they 
 from accounts.services.owners import MembershipOwners
 from audit.jobs import run_sealer
 from audit.services import requests as audit_requests
-from billing.entitlements.jobs import keep_windows, project_tenant
+from billing.entitlements.jobs import apply_due, keep_windows, project_tenant
 from billing.entitlements.services import on_subscription_changed
+from billing.entitlements.services.thresholds import on_quota_due
 from billing.ports import SubscribedPlans
 from billing.subscriptions.events import SubscriptionChanged
 from billing.usage.jobs import run_attribution, run_partitions, run_recounts, run_spool_drain
 from billing.usage.services.recording import MeteredUse
 from billing.usage.spool import note_request
 from kernel import events, metrics, ports
+from kernel.gate.alarms import QuotaDue
 from kernel.http.hooks import hooks
 from kernel.jobs import services
 
 # Importing a job declares it to the worker.
-JOBS = (keep_windows, project_tenant)
+JOBS = (apply_due, keep_windows, project_tenant)
 
 
 def compose() -> None:
@@ -29,6 +31,7 @@ def compose() -> None:
     ports.plans.bind(SubscribedPlans())
     ports.usage.bind(MeteredUse())
     events.react(SubscriptionChanged.name, on_subscription_changed)
+    events.subscribe(QuotaDue.name, "entitlements.thresholds", on_quota_due)
     hooks.finished.append(metrics.observe)
     hooks.finished.append(note_request)
     services.register("audit-sealer", run_sealer)

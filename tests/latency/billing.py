@@ -147,6 +147,12 @@ def end(verb: str) -> Case:
     return Case(each(make), status=200 if verb == "commit" else 204)
 
 
+def ask_access(world: World) -> Call:
+    """Three features of one customer."""
+    body = {"customers": [world.tenant.slug], "features": ["seats", "sso", "processed_units"]}
+    return json_call("POST", f"{V1}/access/query", world.tenant.key, body)
+
+
 _QUOTA = "POST /api/v1/customers/<str:customer>/entitlements/<str:feature>"
 _STATIC = "customers/{customer}/entitlements/seats/value"
 _METERED = "customers/{customer}/entitlements/api_requests/value"
@@ -158,6 +164,8 @@ CASES: dict[str, Case] = {
         always(lambda world: json_call("GET", f"{V1}/usage/current", world.tenant.key)),
         "usage.routes",
     ),
+    "GET /api/v1/usage/thresholds": read("/usage/thresholds"),
+    "POST /api/v1/access/query": Case(always(ask_access)),
     "GET /api/v1/plans": read("/plans"),
     "GET /api/v1/admin/tenants/<str:tenant>/plan": by_operator("/admin/tenants/{tenant}/plan"),
     "PUT /api/v1/admin/tenants/<str:tenant>/plan": Case(each(assign_plan)),

@@ -20,6 +20,10 @@ MAX_INTEGER: Final = 2**53 - 1
 MAX_QUANTITY: Final = Decimal(10) ** 20
 """Allowances stay below this, so that sums of them stay exact in numeric(38, 12)."""
 MAX_JSON_BYTES: Final = 16_384
+THRESHOLDS: Final = (50, 80, 100)
+"""The percentages of a limit whose crossing is told where nothing else is said."""
+MOST_THRESHOLDS: Final = 10
+HIGHEST_THRESHOLD: Final = 1_000
 
 
 class Kind(StrEnum):
@@ -57,11 +61,14 @@ class Allowance:
     """How much of a meter may be used per period.
 
     ``limit`` is None where there is none. A soft limit is counted and reported, never refused.
+    ``thresholds`` are the percentages of the limit whose crossing is told, ascending; None where
+    the feature's own count, else :data:`THRESHOLDS`.
     """
 
     limit: Decimal | None
     period: Interval = Interval.MONTH
     soft: bool = False
+    thresholds: tuple[int, ...] | None = None
 
 
 Value = bool | int | Unlimited | str | dict[str, Any] | Allowance
@@ -101,9 +108,13 @@ def write(value: Value) -> Stored:
             return {"unlimited": True}
         case Allowance(limit=None, period=period):
             return {"unlimited": True, "period": period.value}
-        case Allowance(limit=limit, period=period, soft=soft):
+        case Allowance(limit=limit, period=period, soft=soft, thresholds=thresholds):
             stored: dict[str, Any] = {"limit": f"{limit:f}", "period": period.value}
-            return {**stored, "soft": True} if soft else stored
+            if soft:
+                stored["soft"] = True
+            if thresholds is not None:
+                stored["thresholds"] = list(thresholds)
+            return stored
         case _:
             return value
 
@@ -130,10 +141,10 @@ def _json(raw: object, pointer: str) -> Value:
 def _allowance(raw: object, pointer: str) -> Value:
     if not isinstance(raw, dict):
         raise Invalid(
-            'The value is {"limit": number} or {"unlimited": true}, with period and soft.',
+            'The value is {"limit": number} or {"unlimited": true}, with period, soft, thresholds.',
             pointer=pointer,
         )
-    unknown = set(raw) - {"limit", "unlimited", "period", "soft"}
+    unknown = set(raw) - {"limit", "unlimited", "period", "soft", "thresholds"}
     if unknown:
         raise Invalid(f"Unknown member {sorted(unknown)[0]!r}.", pointer=pointer)
     try:
@@ -147,7 +158,32 @@ def _allowance(raw: object, pointer: str) -> Value:
         raise Invalid("soft is true or false.", pointer=f"{pointer}/soft")
     if raw.get("unlimited") is True and "limit" not in raw:
         return Allowance(None, period)
-    return Allowance(quantity(raw.get("limit"), f"{pointer}/limit"), period, soft)
+    limit = quantity(raw.get("limit"), f"{pointer}/limit")
+    return Allowance(limit, period, soft, thresholds(raw.get("thresholds"), pointer))
+
+
+def thresholds(raw: object, pointer: str) -> tuple[int, ...] | None:
+    """Read percentages of a limit: whole numbers, ascending; an empty list tells of nothing.
+
+    Raises:
+        kernel.errors.Invalid: anything else; too many, or out of range.
+    """
+    if raw is None:
+        return None
+    whole = isinstance(raw, list) and all(type(item) is int for item in raw)
+    if (
+        not isinstance(raw, list)
+        or not whole
+        or len(raw) > MOST_THRESHOLDS
+        or any(not 1 <= item <= HIGHEST_THRESHOLD for item in raw)
+        or sorted(set(raw)) != raw
+    ):
+        raise Invalid(
+            f"Thresholds are up to {MOST_THRESHOLDS} ascending whole percentages from 1 to"
+            f" {HIGHEST_THRESHOLD}.",
+            pointer=f"{pointer}/thresholds",
+        )
+    return tuple(raw)
 
 
 def quantity(raw: object, pointer: str) -> Decimal:

@@ -2,27 +2,33 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.db import models
 
 from billing.catalog.models import Feature, Kind, PlanLimit
 from billing.catalog.models.features import FEATURE_PREFIX
+from billing.catalog.models.values import THRESHOLDS
 from kernel import ids
 from kernel.errors import NotFound
 
-_FACTS = ("id", "key", "kind", "meter", "plan_limit")
+_FACTS = ("id", "key", "kind", "meter", "plan_limit", "options")
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureFact:
-    """What evaluation needs to know of a feature."""
+    """What evaluation needs to know of a feature.
+
+    ``thresholds`` are percentages of its limit whose crossing is told, where no value says others.
+    """
 
     id: UUID
     key: str
     kind: Kind
     meter: str = ""
     plan_limit: str = ""
+    thresholds: tuple[int, ...] = THRESHOLDS
 
     @property
     def counted_by_gate(self) -> bool:
@@ -71,6 +77,7 @@ def feature_fact(key: str) -> FeatureFact | None:
     return None if row is None else _fact(row)
 
 
-def _fact(row: tuple[UUID, str, str, str, str]) -> FeatureFact:
-    id_, key, kind, meter, plan_limit = row
-    return FeatureFact(id_, key, Kind(kind), meter, plan_limit)
+def _fact(row: tuple[UUID, str, str, str, str, dict[str, Any]]) -> FeatureFact:
+    id_, key, kind, meter, plan_limit, options = row
+    percents = tuple(options.get("thresholds", THRESHOLDS))
+    return FeatureFact(id_, key, Kind(kind), meter, plan_limit, percents)

@@ -80,6 +80,13 @@ class Effective:
         """Tell whether the tenant has the feature: a boolean that is not false, or any value."""
         return self.value is not None and self.value is not False
 
+    @property
+    def thresholds(self) -> tuple[int, ...]:
+        """Give the percentages of the limit whose crossing is told."""
+        if isinstance(self.value, Allowance) and self.value.thresholds is not None:
+            return self.value.thresholds
+        return self.feature.thresholds
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -137,7 +144,8 @@ def resolve(
         if override.in_force(at):
             value = add(planned, override.value) if override.mode is Mode.ADD else override.value
             if isinstance(planned, Allowance) and isinstance(value, Allowance):
-                value = replace(value, period=planned.period)
+                told = planned.thresholds if value.thresholds is None else value.thresholds
+                value = replace(value, period=planned.period, thresholds=told)
             return Effective(feature, value, Source.OVERRIDE, override.id, override.expires_at)
     if planned is None:
         return Effective(feature, None, Source.NONE)
@@ -164,7 +172,7 @@ def add(planned: Value | None, extra: Value) -> Value:
             return planned + extra
         case Allowance(period=period, soft=soft), Allowance():
             limit = _sum(planned.limit, extra.limit)
-            return Allowance(limit, period, soft)
+            return Allowance(limit, period, soft, extra.thresholds)
         case _:
             raise ValueError(f"{extra!r} cannot be added to {planned!r}")
 

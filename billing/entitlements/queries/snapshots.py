@@ -7,6 +7,7 @@ for a snapshot that nobody has yet. Overrides start and end by the clock inside 
 
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -17,7 +18,7 @@ from django.db.models import Q
 
 from billing.catalog.models.recurrence import Cadence
 from billing.catalog.models.values import Allowance, Kind, Value, read
-from billing.catalog.queries import FeatureFact, content_of, feature_facts
+from billing.catalog.queries import FeatureFact, PlanContent, content_of, feature_facts
 from billing.entitlements.models import Entitlement, EntitlementType, Mode, Override
 from billing.entitlements.models.effective import OverrideFact, OwnFact, Snapshot
 from billing.subscriptions.queries import version_id_at
@@ -102,22 +103,29 @@ def load(tenant_id: UUID, at: datetime | None = None) -> Snapshot:
     if at is not None:
         version_id = version_id_at(tenant_id, at)
     plan = content_of(version_id) if version_id else None
-    planned: dict[str, Value] = {}
-    if plan is not None:
-        planned.update({key: value for key, value in plan.grants.items() if key in features})
-        for feature in features.values():
-            if feature.plan_limit:
-                planned[feature.key] = plan.allowance_of(feature.plan_limit)
     return Snapshot(
         tenant_id=tenant_id,
         slug=slug,
         zone=ZoneInfo(zone),
         plan=plan,
         features=features,
-        planned=planned,
+        planned=planned_values(plan, features),
         overrides=_overrides(tenant_id, features) if overridden else {},
         own=_own(tenant_id, features, at) if entitled else {},
     )
+
+
+def planned_values(
+    plan: PlanContent | None, features: Mapping[str, FeatureFact]
+) -> dict[str, Value]:
+    """Give what a plan grants by feature key, its limits among them; nothing without a plan."""
+    if plan is None:
+        return {}
+    planned = {key: value for key, value in plan.grants.items() if key in features}
+    for feature in features.values():
+        if feature.plan_limit:
+            planned[feature.key] = plan.allowance_of(feature.plan_limit)
+    return planned
 
 
 def _overrides(

@@ -5,7 +5,7 @@ from the gate's own request counter: never from a second ledger. Values at anoth
 are counted from the meter.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -14,16 +14,23 @@ from uuid import UUID
 
 from billing.catalog.models.periods import Period
 from billing.catalog.models.values import Allowance, Kind
+from billing.catalog.queries import FeatureFact
 from billing.entitlements.models import plan_stream
 from billing.entitlements.models.effective import Effective, Snapshot
 from billing.entitlements.models.projection import period_of
 from billing.entitlements.queries.burndown import State, state_at
 from billing.entitlements.queries.used import used_between
+from billing.usage.queries.rates import (
+    per_hour,
+    requests_in_the_last_hour,
+    used_in_the_last_hour,
+)
 from kernel.gate import quota
 from kernel.gate.quota import Standing
 from kernel.gate.wire import HotConnection
 
 ZERO: Final = Decimal(0)
+_HOUR_S: Final = 3600
 
 
 class WindowMissingError(LookupError):
@@ -35,7 +42,8 @@ class Metered:
     """How a metered entitlement stands in its period. ``limit`` None is unlimited.
 
     Where it burns grants, ``limit`` is all that they grant, the used part of ended ones included,
-    and ``burnt`` is how the gate has them stand. ``grants`` are the balances by grant.
+    and ``burnt`` is how the gate has them stand. ``grants`` are the balances by grant. ``rate`` is
+    what is used in an hour at present, by the last hour's roll-ups; None is not known.
     """
 
     limit: Decimal | None
@@ -45,6 +53,7 @@ class Metered:
     period: Period
     burnt: Standing | None = None
     grants: Mapping[UUID, Decimal] = field(default_factory=dict)
+    rate: Decimal | None = None
 
     @property
     def balance(self) -> Decimal | None:
@@ -76,18 +85,33 @@ class Metered:
         return self.soft or remaining is None or remaining > ZERO
 
     def exhausted_at(self, now: datetime) -> datetime | None:
-        """Say when the balance is used up if use goes on as in the period so far.
+        """Say when the balance is used up if use goes on at the present rate.
 
-        None if that is after the period ends, if there is no limit, or if nothing was used; an
-        instant that has passed is never told: what is used up is used up now.
+        None if that is after the period ends, if there is no limit, or if nothing was used of
+        late; an instant that has passed is never told: what is used up is used up now.
         """
-        balance, elapsed = self.balance, now - self.period.start
-        if balance is None or self.used <= ZERO or elapsed <= timedelta(0):
-            return None
-        seconds = Decimal(elapsed / timedelta(seconds=1)) * balance / self.used
-        if seconds >= Decimal((self.period.end - now) / timedelta(seconds=1)):
-            return None
-        return now + timedelta(seconds=float(seconds))
+        return exhausted_at(self.balance, self.rate, self.period.end, now)
+
+
+def exhausted_at(
+    balance: Decimal | None, rate: Decimal | None, end: datetime, now: datetime
+) -> datetime | None:
+    """Say when a balance is used up at ``rate`` an hour; None if not before ``end``, or never."""
+    if balance is None or rate is None or rate <= ZERO:
+        return None
+    seconds = balance / rate * _HOUR_S
+    if seconds >= Decimal((end - now) / timedelta(seconds=1)):
+        return None
+    return now + timedelta(seconds=float(seconds))
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What a tenant uses: its quotas by feature, requests of the day, recent use by meter."""
+
+    standings: Mapping[str, Standing]
+    requests: int
+    recent: Mapping[str, Decimal]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +140,11 @@ def value_now(
     effective = snapshot.effective(key, at)
     if effective is None:
         return None
-    standings = {}
-    if effective.granted and effective.feature.has_quota:
-        standings = quota.standings(snapshot.tenant_id, at, feature=key, connection=connection)
-    return _value(snapshot, effective, at, standings, connection)
+    use = _use(snapshot, [effective], at, connection, feature=key)
+    value = evaluated(snapshot, effective, at, use)
+    if value is None:
+        raise WindowMissingError(key)
+    return value
 
 
 def values_now(
@@ -130,9 +155,15 @@ def values_now(
     Raises:
         WindowMissingError: the quota of a metered feature has no open window.
     """
-    granted: Iterable[Effective] = [one for one in snapshot.all(at) if one.granted]
-    standings = quota.standings(snapshot.tenant_id, at, connection=connection)
-    return {one.feature.key: _value(snapshot, one, at, standings, connection) for one in granted}
+    granted = [one for one in snapshot.all(at) if one.granted]
+    use = _use(snapshot, granted, at, connection)
+    values: dict[str, EntitlementValue] = {}
+    for effective in granted:
+        value = evaluated(snapshot, effective, at, use)
+        if value is None:
+            raise WindowMissingError(effective.feature.key)
+        values[effective.feature.key] = value
+    return values
 
 
 def value_at(snapshot: Snapshot, key: str, at: datetime) -> EntitlementValue | None:
@@ -163,32 +194,32 @@ def _past(past: State, value: Allowance, key: str) -> Metered:
     )
 
 
-def _value(
-    snapshot: Snapshot,
-    effective: Effective,
-    at: datetime,
-    standings: dict[str, Standing],
-    connection: HotConnection | None,
-) -> EntitlementValue:
-    value = effective.value
-    if effective.feature.kind is not Kind.METERED or not isinstance(value, Allowance):
+def evaluated(
+    snapshot: Snapshot, effective: Effective, at: datetime, use: Use
+) -> EntitlementValue | None:
+    """Give the value of one feature by what is used; None where its quota has no open window."""
+    value, feature = effective.value, effective.feature
+    if feature.kind is not Kind.METERED or not isinstance(value, Allowance):
         return EntitlementValue(effective)
-    if effective.feature.counted_by_gate:
-        used = Decimal(quota.requests_today(snapshot.tenant_id, connection=connection))
+    if feature.counted_by_gate:
         period = period_of(snapshot, effective, at)
-        return _planned(snapshot, effective, Metered(value.limit, value.soft, used, ZERO, period))
-    standing = standings.get(effective.feature.key)
+        metered = Metered(value.limit, value.soft, Decimal(use.requests), ZERO, period)
+        return _planned(snapshot, effective, replace(metered, rate=_rate(feature, at, period, use)))
+    standing = use.standings.get(feature.key)
     if standing is None:
-        raise WindowMissingError(effective.feature.key)
+        return None
     period = Period(standing.start, standing.end)
-    used, held = standing.used, standing.reserved
+    metered = Metered(value.limit, value.soft, standing.used, standing.reserved, period)
+    metered = replace(metered, rate=_rate(feature, at, period, use))
     if standing.grants is None:
-        return _planned(snapshot, effective, Metered(value.limit, value.soft, used, held, period))
+        return _planned(snapshot, effective, metered)
     grants = {UUID(id_): balance for id_, balance in standing.grants.items()}
-    limit = standing.available
-    return EntitlementValue(
-        effective, Metered(limit, value.soft, used, held, period, standing, grants)
-    )
+    burnt = replace(metered, limit=standing.available, burnt=standing, grants=grants)
+    return EntitlementValue(effective, burnt)
+
+
+def _rate(feature: FeatureFact, at: datetime, period: Period, use: Use) -> Decimal:
+    return per_hour(use.recent.get(feature.meter, ZERO), at, period.start)
 
 
 def _planned(snapshot: Snapshot, effective: Effective, metered: Metered) -> EntitlementValue:
@@ -197,3 +228,33 @@ def _planned(snapshot: Snapshot, effective: Effective, metered: Metered) -> Enti
         return EntitlementValue(effective, metered)
     issued = {plan_stream(snapshot.tenant_id, effective.feature.id): metered.balance}
     return EntitlementValue(effective, replace(metered, grants=issued))
+
+
+def _use(
+    snapshot: Snapshot,
+    wanted: Sequence[Effective],
+    at: datetime,
+    connection: HotConnection | None,
+    feature: str | None = None,
+) -> Use:
+    """Read what evaluation of some features needs, and nothing for those that are not metered."""
+    tenant_id = snapshot.tenant_id
+    metered = [one for one in wanted if isinstance(one.value, Allowance)]
+    bounded = [one for one in metered if _bounded(one)]
+    recent: dict[tuple[UUID, str], Decimal] = {}
+    standings: dict[str, Standing] = {}
+    requests = 0
+    if any(one.feature.has_quota for one in metered):
+        standings = quota.standings(tenant_id, at, feature=feature, connection=connection)
+        if meters := sorted({one.feature.meter for one in bounded if one.feature.has_quota}):
+            recent |= used_in_the_last_hour([tenant_id], meters, at, connection)
+    if any(one.feature.counted_by_gate for one in metered):
+        requests = quota.requests_today(tenant_id, connection=connection)
+    if any(one.feature.counted_by_gate for one in bounded):
+        recent |= requests_in_the_last_hour([tenant_id], at, connection)
+    return Use(standings, requests, {meter: used for (_, meter), used in recent.items()})
+
+
+def _bounded(effective: Effective) -> bool:
+    """Tell whether there is a limit that use comes nearer to."""
+    return isinstance(effective.value, Allowance) and effective.value.limit is not None

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from billing.catalog.models.values import THRESHOLDS
 from billing.entitlements.models.effective import Snapshot
 from billing.entitlements.models.projection import (
     changes_after,
@@ -25,7 +26,9 @@ from billing.entitlements.queries.used import used_between
 from billing.subscriptions.events import SubscriptionChanged
 from billing.usage.models import OPERATOR, Meter
 from kernel import db
+from kernel.events import emit
 from kernel.gate import quota
+from kernel.gate.alarms import QuotaDue
 from kernel.gate.burn import Base, burnt
 from kernel.gate.burn import bases as quota_bases
 from kernel.gate.quota import Window
@@ -64,12 +67,21 @@ def project(tenant_id: UUID, *, unused: bool = False) -> None:
             changes=changes_after(snapshot, now),
             burns=[streams[key].burn(base) for key, base in bases.items()],
         )
+        if not unused or _watched_otherwise(snapshot, now):
+            emit(QuotaDue(tenant_id=tenant_id))
 
 
 def on_subscription_changed(event: SubscriptionChanged) -> None:
     """Tell the gate what another plan grants, in the transaction that assigned it."""
     if event.tenant_id is not None:
         project(event.tenant_id, unused=event.previous is None)
+
+
+def _watched_otherwise(snapshot: Snapshot, now: datetime) -> bool:
+    """Tell whether requests have thresholds of their own, which the gate does not know yet."""
+    return any(
+        one.feature.counted_by_gate and one.thresholds != THRESHOLDS for one in snapshot.all(now)
+    )
 
 
 def _bases(

@@ -6,14 +6,16 @@ ledger. A hold belongs to the periods in which it was taken, also when it is com
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
 from billing.catalog.queries import FeatureFact
 from billing.entitlements.errors import QuotaUsedUpError, ReservationEndedError
+from billing.entitlements.queries.values import exhausted_at
 from billing.entitlements.services.projection import project
+from billing.usage.queries.rates import per_hour, used_in_the_last_hour
 from billing.usage.services.recording import write_use
 from kernel import db
 from kernel.errors import Invalid, NotFound
@@ -34,22 +36,25 @@ SHORTEST, LONGEST = timedelta(seconds=1), timedelta(days=1)
 class Used:
     """What was used and how the tightest quota stands after it; None without any quota.
 
-    ``event_id`` is the id of the usage event.
+    ``event_id`` is the id of the usage event; ``exhausted_at`` is when the quota is used up if use
+    goes on as in the last hour, None if not before it starts anew.
     """
 
     event_id: str
     quantity: Decimal
     standing: Standing | None
+    exhausted_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """A quantity held until ``expires_at``."""
+    """A quantity held until ``expires_at``; the rest as in :class:`Used`."""
 
     id: str
     quantity: Decimal
     expires_at: datetime
     standing: Standing | None
+    exhausted_at: datetime | None
 
 
 def consume(tenant_id: UUID, feature: FeatureFact, quantity: Decimal, *, subject: str = "") -> Used:
@@ -73,7 +78,8 @@ def consume(tenant_id: UUID, feature: FeatureFact, quantity: Decimal, *, subject
             subject=subject,
             at=checked.at,
         )
-        return Used(event_id, quantity, _after(checked, used=quantity))
+        standing = _after(checked, used=quantity)
+        return Used(event_id, quantity, standing, _exhausted(tenant_id, feature.meter, standing))
 
 
 def reserve(
@@ -102,7 +108,8 @@ def reserve(
             ttl=ttl,
         )
         standing = _after(checked, reserved=quantity)
-        return Reservation(encode(HOLD_PREFIX, hold_id), quantity, expires_at, standing)
+        exhausted = _exhausted(tenant_id, feature.meter, standing)
+        return Reservation(encode(HOLD_PREFIX, hold_id), quantity, expires_at, standing, exhausted)
 
 
 def commit(
@@ -137,7 +144,8 @@ def commit(
                 subject=subject,
                 at=held.at,
             )
-        return Used(event_id, amount, _after(checked, used=amount))
+        standing = _after(checked, used=amount)
+        return Used(event_id, amount, standing, _exhausted(tenant_id, held.meter, standing))
 
 
 def release(tenant_id: UUID, feature: FeatureFact, hold_id: UUID) -> None:
@@ -192,3 +200,13 @@ def _after(
     if found is None:
         return None
     return replace(found, used=found.used + used, reserved=found.reserved + reserved)
+
+
+def _exhausted(tenant_id: UUID, meter: str, standing: Standing | None) -> datetime | None:
+    """Say when a quota is used up at the rate of the last hour, this use included."""
+    if standing is None or standing.hard_limit is None:
+        return None
+    now = datetime.now(UTC)
+    recent = used_in_the_last_hour([tenant_id], [meter], now)
+    rate = per_hour(recent.get((tenant_id, meter), Decimal(0)), now, standing.start)
+    return exhausted_at(standing.remaining, rate, standing.end, now)

@@ -20,6 +20,12 @@ def current_subscription(tenant_id: UUID) -> Subscription | None:
     return found[0] if found else None
 
 
+def current_version_ids(tenant_ids: Sequence[UUID]) -> dict[UUID, UUID]:
+    """Find the plan versions that many tenants have now; tenants without one are absent."""
+    rows = Subscription.objects.filter(tenant_id__in=tenant_ids, ends_at=None)
+    return dict(rows.values_list("tenant_id", "version_id"))
+
+
 def version_id_at(tenant_id: UUID, at: datetime) -> UUID | None:
     """Find the plan version that the tenant had at an instant; None without one."""
     running = models.Q(ends_at=None) | models.Q(ends_at__gt=at)

@@ -31,6 +31,10 @@ _STANDING: Final = Statement(
 _REQUESTS: Final = Statement(
     "gate_requests_today", "SELECT gate.requests_today($1::uuid)", parameters=1
 )
+_SINCE: Final = Statement(
+    "gate_requests_since", "SELECT gate.requests_since($1::uuid, $2::bigint)", parameters=2
+)
+_BUCKET_S: Final = 900
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +246,53 @@ def standings(
             )
             rows = [_read(row) for row in cursor.fetchall()]
     return {one.feature: one for one in rows}
+
+
+def standings_of(tenant_ids: Sequence[UUID], at: datetime) -> dict[UUID, dict[str, Standing]]:
+    """Read how the quotas of many tenants stand, by tenant and feature, in one statement."""
+    found: dict[UUID, dict[str, Standing]] = {}
+    with db.cursor() as cursor:
+        cursor.execute(
+            "SELECT t, feature_key, window_start, window_end, used, reserved, hard_limit,"
+            " available, balance, overage, grants::text"
+            " FROM unnest(%s::uuid[]) AS t CROSS JOIN LATERAL"
+            " gate.quota_standing(t, NULL, NULL, %s)",
+            [list(tenant_ids), at],
+        )
+        for tenant_id, *row in cursor.fetchall():
+            standing = _read(row)
+            found.setdefault(tenant_id, {})[standing.feature] = standing
+    return found
+
+
+def requests_of(tenant_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """Read the counters that admit the requests of many tenants on this UTC day."""
+    with db.cursor() as cursor:
+        cursor.execute(
+            "SELECT t, coalesce(gate.requests_today(t), 0) FROM unnest(%s::uuid[]) AS t",
+            [list(tenant_ids)],
+        )
+        return dict(cursor.fetchall())
+
+
+def requests_since(
+    tenant_ids: Sequence[UUID], start: datetime, *, connection: HotConnection | None = None
+) -> dict[UUID, int]:
+    """Count the admitted requests of tenants since the start of a 15-minute bucket.
+
+    On a hot connection for one tenant.
+    """
+    bucket = int(start.timestamp()) // _BUCKET_S
+    if connection is not None:
+        (tenant_id,) = tenant_ids
+        row = connection.row(_SINCE, [_bytes(tenant_id), _bytes(bucket)])
+        return {tenant_id: int(row[0] or 0)}
+    with db.cursor() as cursor:
+        cursor.execute(
+            "SELECT t, gate.requests_since(t, %s) FROM unnest(%s::uuid[]) AS t",
+            [bucket, list(tenant_ids)],
+        )
+        return dict(cursor.fetchall())
 
 
 def requests_today(tenant_id: UUID, *, connection: HotConnection | None = None) -> int:

@@ -1,0 +1,149 @@
+"""The values of many features of many tenants at once, in a constant number of statements."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from billing.catalog.models.values import Kind, Value, read
+from billing.catalog.queries import FeatureFact, content_of, feature_facts
+from billing.entitlements.models import Entitlement, Mode, Override
+from billing.entitlements.models.effective import Effective, OverrideFact, OwnFact, Snapshot
+from billing.entitlements.queries.snapshots import own_fact, planned_values
+from billing.entitlements.queries.values import EntitlementValue, Use, evaluated
+from billing.subscriptions.queries.subscriptions import current_version_ids
+from billing.usage.queries.rates import requests_in_the_last_hour, used_in_the_last_hour
+from kernel.gate import quota
+from tenants.models import Status, Tenant
+
+MOST: Final = 100
+"""How many customers, and how many features, one question may name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A tenant that was asked about, by any of its names."""
+
+    id: UUID
+    slug: str
+    zone: ZoneInfo
+
+
+def known(ids: Collection[UUID], slugs: Collection[str]) -> list[Known]:
+    """Find living tenants by id or slug, as far as the context may see them, by id."""
+    rows = Tenant.objects.exclude(status=Status.CLOSED)
+    found = (rows.filter(id__in=ids) | rows.filter(slug__in=slugs)).order_by("id")
+    return [
+        Known(id_, slug, ZoneInfo(zone))
+        for id_, slug, zone in found.values_list("id", "slug", "timezone")
+    ]
+
+
+def values_of(
+    tenants: Sequence[Known], keys: Sequence[str] | None, at: datetime
+) -> tuple[dict[UUID, dict[str, EntitlementValue | None]], list[UUID]]:
+    """Give the values of features by tenant and key; without keys, of all that is granted.
+
+    An unknown feature is None, and so is a quota without an open window: the tenants that have one
+    are named beside, they must be projected.
+    """
+    snapshots = _snapshots(tenants)
+    wanted = {one.tenant_id: _wanted(one, keys, at) for one in snapshots}
+    use = _use(wanted, at)
+    answer: dict[UUID, dict[str, EntitlementValue | None]] = {}
+    missing = []
+    for snapshot in snapshots:
+        tenant_id = snapshot.tenant_id
+        found = {
+            one.feature.key: evaluated(snapshot, one, at, use[tenant_id])
+            for one in wanted[tenant_id]
+        }
+        answer[tenant_id] = dict.fromkeys(keys or ()) | found
+        if None in found.values():
+            missing.append(tenant_id)
+    return answer, missing
+
+
+def _wanted(snapshot: Snapshot, keys: Sequence[str] | None, at: datetime) -> list[Effective]:
+    if keys is None:
+        return [one for one in snapshot.all(at) if one.granted]
+    found = (snapshot.effective(key, at) for key in keys)
+    return [one for one in found if one is not None]
+
+
+def _use(wanted: Mapping[UUID, Sequence[Effective]], at: datetime) -> dict[UUID, Use]:
+    """Read what is used, and how fast, of everything that is wanted."""
+    features = [one.feature for effective in wanted.values() for one in effective if one.granted]
+    tenants = list(wanted)
+    standings: Mapping[UUID, Mapping[str, quota.Standing]] = {}
+    requests: Mapping[UUID, int] = {}
+    meters = {feature.meter for feature in features if feature.has_quota}
+    rates: dict[tuple[UUID, str], Decimal] = {}
+    if meters:
+        standings = quota.standings_of(tenants, at)
+        rates |= used_in_the_last_hour(tenants, sorted(meters), at)
+    if any(feature.counted_by_gate for feature in features):
+        requests = quota.requests_of(tenants)
+        rates |= requests_in_the_last_hour(tenants, at)
+    recent: defaultdict[UUID, dict[str, Decimal]] = defaultdict(dict)
+    for (whose, meter), used in rates.items():
+        recent[whose][meter] = used
+    return {
+        tenant_id: Use(standings.get(tenant_id, {}), requests.get(tenant_id, 0), recent[tenant_id])
+        for tenant_id in tenants
+    }
+
+
+def _snapshots(tenants: Sequence[Known]) -> list[Snapshot]:
+    ids = [tenant.id for tenant in tenants]
+    features = feature_facts()
+    versions = current_version_ids(ids)
+    overrides = _overrides(ids, features)
+    own = _own(ids, features)
+    return [
+        _snapshot(tenant, features, versions.get(tenant.id), overrides[tenant.id], own[tenant.id])
+        for tenant in tenants
+    ]
+
+
+def _snapshot(
+    tenant: Known,
+    features: dict[str, FeatureFact],
+    version_id: UUID | None,
+    overrides: dict[str, tuple[OverrideFact, ...]],
+    own: dict[str, OwnFact],
+) -> Snapshot:
+    plan = content_of(version_id) if version_id else None
+    planned: dict[str, Value] = planned_values(plan, features)
+    return Snapshot(tenant.id, tenant.slug, tenant.zone, plan, features, planned, overrides, own)
+
+
+def _own(
+    tenant_ids: Sequence[UUID], features: Mapping[str, FeatureFact]
+) -> defaultdict[UUID, dict[str, OwnFact]]:
+    keys = {feature.id: key for key, feature in features.items()}
+    found: defaultdict[UUID, dict[str, OwnFact]] = defaultdict(dict)
+    for row in Entitlement.objects.filter(tenant_id__in=tenant_ids, deleted_at=None):
+        if row.feature_id in keys:
+            found[row.tenant_id][keys[row.feature_id]] = own_fact(row)
+    return found
+
+
+def _overrides(
+    tenant_ids: Sequence[UUID], features: Mapping[str, FeatureFact]
+) -> defaultdict[UUID, dict[str, tuple[OverrideFact, ...]]]:
+    found: defaultdict[UUID, dict[str, tuple[OverrideFact, ...]]] = defaultdict(dict)
+    rows = Override.objects.filter(tenant_id__in=tenant_ids, revoked_at=None, paused=False)
+    for whose, key, options, id_, mode, value, starts_at, expires_at in rows.values_list(
+        "tenant_id", "feature__key", "feature__options", "id", "mode", "value",
+        "starts_at", "expires_at",
+    ):  # fmt: skip
+        if key in features:
+            typed = read(Kind(features[key].kind), value, options)
+            fact = OverrideFact(id_, Mode(mode), typed, starts_at, expires_at)
+            found[whose][key] = (*found[whose].get(key, ()), fact)
+    return found
