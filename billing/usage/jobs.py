@@ -1,15 +1,17 @@
 """What the worker does for usage."""
 
 import threading
+from datetime import UTC, datetime
 from typing import Final
 
 import structlog
 from django.db import DatabaseError
 from django.db.utils import InterfaceError
 
-from billing.usage.services import attributing, draining, partitions, recounting
+from billing.usage.services import archiving, attributing, draining, partitions, recounting
 from billing.usage.spool import directory_of_spool
 from kernel import db
+from kernel.jobs import job
 
 EVERY_S: Final = 1.0
 """How long a request's detail may wait in the spool."""
@@ -75,3 +77,12 @@ def run_attribution(stop: threading.Event) -> None:
             db.recover()
             wait = AFTER_FAILURE_S
         stop.wait(wait)
+
+
+@job("usage.archive", cron="23 3 * * *")
+def archive_months() -> None:
+    """Archive and drop what has outlived its plans' retention. One worker does each month."""
+    for step in archiving.due(datetime.now(UTC).date()):
+        files = archiving.archive(step)
+        events = sum(file.events for file in files)
+        _log.info("archive.written", month=str(step.month), files=len(files), events=events)

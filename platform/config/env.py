@@ -9,6 +9,8 @@ import environ
 from kernel import keyfile
 from kernel.postgres import innkeeper_home
 
+_KEPT = {"basic": "3", "professional": "13", "enterprise": "25"}
+_SHORTEST = 2
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -58,6 +60,10 @@ class Environment:
     audit_witnesses: list[str]
     """``INNKEEPER_AUDIT_WITNESSES``: C2SP witnesses, each ``<vkey> <url>``, comma-separated."""
 
+    usage_retention: dict[str, int]
+    """``INNKEEPER_USAGE_RETENTION``: months that usage events are kept after their own, by plan;
+    default ``basic=3,professional=13,enterprise=25``; without a plan the longest."""
+
 
 def read() -> Environment:
     """Read the process environment.
@@ -89,9 +95,22 @@ def read() -> Environment:
             audit_tsa_ca=env.str("INNKEEPER_AUDIT_TSA_CA", default=""),
             audit_tsa_interval=env.int("INNKEEPER_AUDIT_TSA_INTERVAL", default=3600),
             audit_witnesses=env.list("INNKEEPER_AUDIT_WITNESSES", default=[]),
+            usage_retention=_retention(env.dict("INNKEEPER_USAGE_RETENTION", default=_KEPT)),
         )
     except (environ.ImproperlyConfigured, ValueError) as error:
         raise ConfigurationError(str(error)) from error
+
+
+def _retention(given: dict[str, str]) -> dict[str, int]:
+    """Read months by plan; the ledger cannot let go of months that may still be billed.
+
+    Raises:
+        ValueError: a number is none, or below two; or there is no plan.
+    """
+    months = {plan: int(text) for plan, text in given.items()}
+    if not months or min(months.values()) < _SHORTEST:
+        raise ValueError(f"INNKEEPER_USAGE_RETENTION: {_SHORTEST} months at least for each plan")
+    return months
 
 
 def _kept_secret(path: Path) -> str:

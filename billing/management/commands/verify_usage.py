@@ -5,7 +5,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from billing.usage.queries.verification import Difference, compared, differences
+from billing.usage.queries.archives import check
+from billing.usage.queries.verification import Difference, closed_months, compared, differences
+from billing.usage.services.archiving import checksum, directory
 from kernel import db
 from kernel.tenancy import across_tenants
 
@@ -20,6 +22,7 @@ class Command(BaseCommand):
         parser.add_argument("--from", dest="start", help="first UTC day, YYYY-MM-DD")
         parser.add_argument("--to", dest="end", help="UTC day after the last, YYYY-MM-DD")
         parser.add_argument("--meter", help="slug of the meters to compare; absent: all")
+        parser.add_argument("--archives", action="store_true", help="digest archived files too")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Compare.
@@ -34,11 +37,26 @@ class Command(BaseCommand):
                 found += 1
                 self.stdout.write(_told(difference))
             meters = compared(options["meter"]).count()
+            damaged = self._check_archives() if options["archives"] else 0
+            closed = len(closed_months())
+        if damaged:
+            raise CommandError(f"{damaged} files of the archive are not as they were written")
         if options["meter"] and not meters:
             raise CommandError(f"no meter {options['meter']!r} is counted from events")
         if found:
             raise CommandError(f"{found} buckets differ from the ledger")
+        if closed:
+            self.stdout.write(f"{closed} months of tenants are archived: not recounted")
         self.stdout.write(f"{meters} meters agree with the ledger")
+
+    def _check_archives(self) -> int:
+        """Digest the files, name those that are damaged or missing, and count these."""
+        files = list(check(directory(), checksum))
+        faults = [file for file in files if file.fault]
+        for file in faults:
+            self.stdout.write(f"{file.file}: {file.fault}")
+        self.stdout.write(f"{len(files) - len(faults)} files of the archive are sound")
+        return len(faults)
 
 
 def _day(text: str | None) -> datetime | None:

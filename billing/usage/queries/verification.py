@@ -2,18 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime
 from typing import Any, Final
 from uuid import UUID
 
 import orjson
 from django.db.models import QuerySet
 
-from billing.usage.models import Meter, Origin
+from billing.usage.models import OPERATOR, Meter, Origin
 from kernel import db
 
 _BEGINNING: Final = "-infinity"
 _END: Final = "infinity"
+_CLOSED: Final = "SELECT tenant_id, month FROM billing_usage_closed"
 _TENANTS: Final = """
 SELECT DISTINCT tenant_id FROM billing_usage_event WHERE type = %s AND tenant_id IS NOT NULL
 UNION SELECT DISTINCT tenant_id FROM billing_usage_rollup WHERE meter_id = %s ORDER BY 1
@@ -45,10 +46,23 @@ def differences(
     """Compare every ready meter of every tenant with the ledger, over [start, end).
 
     The bounds must lie on 15-minute edges. Runs across tenants (alias staff), beside ingest.
+    Archived months have no events to compare with: their roll-ups stand as they are.
     """
     for meter in compared(slug):
         for tenant_id in _tenants(meter):
-            yield from _of(meter, tenant_id, start, end)
+            found = _of(meter, tenant_id, start, end)
+            closed = closed_months() if found else set()
+            for one in found:
+                month = one.bucket.astimezone(UTC).date().replace(day=1)
+                if not {(tenant_id, month), (OPERATOR, month)} & closed:
+                    yield one
+
+
+def closed_months() -> set[tuple[UUID, date]]:
+    """List the months that were archived: of a tenant, or of everyone (the zero id)."""
+    with db.cursor() as cursor:
+        cursor.execute(_CLOSED)
+        return set(cursor.fetchall())
 
 
 def _tenants(meter: Meter) -> list[UUID]:

@@ -12,8 +12,11 @@ from kernel.tenancy import across_tenants
 _STRAYS: Final = "SELECT DISTINCT subject FROM billing_usage_event WHERE tenant_id IS NULL"
 _TENANTS: Final = "SELECT billing_usage_tenants(%s, %s::uuid[])"
 _PLACES: Final = """
-SELECT DISTINCT type, (time AT TIME ZONE 'UTC')::date FROM billing_usage_event
-WHERE tenant_id IS NULL AND subject = ANY (%s) ORDER BY 2, 1
+SELECT DISTINCT type, (time AT TIME ZONE 'UTC')::date FROM billing_usage_event AS event
+WHERE tenant_id IS NULL AND subject = ANY (%s)
+  AND NOT EXISTS (SELECT FROM billing_usage_closed AS closed
+                   WHERE closed.tenant_id = %s AND closed.month = billing_usage_month(event.time))
+ORDER BY 2, 1
 """
 
 
@@ -26,7 +29,7 @@ def attribute_all() -> int:
     with db.use_alias("staff"), across_tenants():
         found = 0
         for tenant_id, subjects in _known().items():
-            for kind, day in _places(subjects):
+            for kind, day in _places(subjects, tenant_id):
                 with db.atomic(), db.cursor() as cursor:
                     cursor.execute(
                         "SELECT billing_usage_attribute(%s, %s, %s, %s)",
@@ -50,9 +53,10 @@ def _known() -> dict[UUID, list[str]]:
     return known
 
 
-def _places(subjects: list[str]) -> list[tuple[str, date]]:
+def _places(subjects: list[str], tenant_id: UUID) -> list[tuple[str, date]]:
+    """List types and days with events to give away, but for months closed to the tenant."""
     with db.cursor() as cursor:
-        cursor.execute(_PLACES, [subjects])
+        cursor.execute(_PLACES, [subjects, tenant_id])
         return list(cursor.fetchall())
 
 

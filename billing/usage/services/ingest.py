@@ -17,7 +17,7 @@ from billing.usage.literals import array
 from billing.usage.models import OPERATOR
 from kernel import db
 from kernel.errors import FieldError
-from kernel.gate.wire import HotConnection, Statement, StatementError
+from kernel.gate.wire import HotConnection, Statement, StatementError, hot, hot_staff
 from kernel.ids import InvalidIdError, decode
 
 _INGEST: Final = Statement(
@@ -32,12 +32,31 @@ _INGEST_ONE: Final = Statement(
     " $8::timestamptz, $9::jsonb, $10, $11::uuid) WHEN 1 THEN '{1}' ELSE '{}' END",
     parameters=11,
 )
+_LATE: Final = Statement(
+    "usage_late",
+    "SELECT billing_usage_too_late(array_fill($1::uuid, ARRAY[cardinality($2::timestamptz[])]),"
+    " $2::timestamptz[])",
+    parameters=2,
+)
+_LATE_BY_SUBJECT: Final = Statement(
+    "usage_late_by_subject",
+    "SELECT billing_usage_too_late(billing_usage_tenants($1::text[], $2::uuid[]),"
+    " $3::timestamptz[])",
+    parameters=3,
+)
 _NO_DATA: Final = "null"
 LARGEST_EXPONENT: Final = 131_072
 SMALLEST_SCALE: Final = 16_383
 """Digits before and after the point that PostgreSQL's numeric holds."""
 TENANT_PREFIX: Final = "ten"
 _DATA_EXCEPTION: Final = "22"
+_ARCHIVED_MONTH: Final = "22A01"
+"""Raised by billing_usage_refuse_late (sql/archive.sql)."""
+ARCHIVED: Final = "archived"
+TOO_LATE: Final = (
+    "The event's month was archived: its events left the ledger, and with them what tells a new"
+    " event from a repeat."
+)
 UNSTORABLE: Final = "The event holds a NUL character or a number that cannot be stored exactly."
 
 
@@ -109,9 +128,9 @@ def ingest_each(
     except StatementError as error:
         if not error.sqlstate.startswith(_DATA_EXCEPTION):
             raise
-        raise _refusal(events, error) from error
+        raise _refusal(events, error, tenant_id) from error
     except DataError as error:
-        raise _refusal(events, error) from error
+        raise _refusal(events, error, tenant_id) from error
     return places(row[0] or b"{}")
 
 
@@ -194,14 +213,27 @@ def _tenant_id(subject: str) -> UUID | None:
         return None
 
 
-def _refusal(events: list[Event], error: Exception) -> Exception:
-    """Name the events that PostgreSQL cannot keep; its own error where none is found guilty."""
-    faults = [
-        FieldError(f"/{place}", "unstorable", UNSTORABLE)
-        for place, event in enumerate(events)
-        if not storable(event)
-    ]
+def _refusal(events: list[Event], error: Exception, tenant_id: UUID | None) -> Exception:
+    """Name the events that cannot be kept; PostgreSQL's own error where none is found guilty."""
+    cause = error.__cause__ if isinstance(error, DataError) else error
+    if getattr(cause, "sqlstate", "") == _ARCHIVED_MONTH:
+        guilty, code, message = _late(events, tenant_id), ARCHIVED, TOO_LATE
+    else:
+        guilty = [place for place, event in enumerate(events) if not storable(event)]
+        code, message = "unstorable", UNSTORABLE
+    faults = [FieldError(f"/{place}", code, message) for place in guilty]
     return invalid(faults) if faults else error
+
+
+def _late(events: list[Event], tenant_id: UUID | None) -> list[int]:
+    """Look up which events fall into months that were archived. The first refusal names none."""
+    moments = array([event.time for event in events])
+    if tenant_id is None:
+        subjects = array([event.subject for event in events])
+        row = hot_staff().row(_LATE_BY_SUBJECT, [subjects, hints(events), moments])
+    else:
+        row = hot().row(_LATE, [_uuid(tenant_id), moments])
+    return sorted(places(row[0] or b"{}"))
 
 
 def storable(event: Event) -> bool:

@@ -6,8 +6,9 @@ from enum import StrEnum
 from uuid import UUID
 
 from billing.usage.cloudevents import Event, invalid
-from billing.usage.services.ingest import UNSTORABLE, ingest_each, storable
+from billing.usage.services.ingest import UNSTORABLE, Reporter, ingest_each, storable
 from kernel.errors import FieldError, Invalid
+from kernel.gate.presented import resume
 from kernel.gate.wire import HotConnection
 
 
@@ -41,16 +42,40 @@ def ingest_lines(
     Raises:
         kernel.errors.Unavailable: the database does not answer; sending all again is safe.
     """
+    reporter: Reporter = {
+        "tenant_id": tenant_id,
+        "by_operator": by_operator,
+        "key_id": key_id,
+        "connection": connection,
+    }
     waiting = [_screened(line) for line in lines]
-    sound = [line for line in waiting if isinstance(line, Event)]
-    new = ingest_each(
-        sound,
-        tenant_id=tenant_id,
-        by_operator=by_operator,
-        key_id=key_id,
-        connection=connection,
-    )
-    return _results(waiting, new)
+    try:
+        return _taken(waiting, reporter)
+    except Invalid as refused:
+        # Events of archived months: what is left of the lines is taken without them.
+        late = {int(fault.pointer[1:]): fault for fault in refused.errors}
+    if connection is not None and tenant_id is not None and not by_operator:
+        resume(connection, tenant_id)
+    return _taken(_without(waiting, late), reporter)
+
+
+def _taken(lines: list[Event | Invalid], reporter: Reporter) -> list[Result]:
+    sound = [line for line in lines if isinstance(line, Event)]
+    return _results(lines, ingest_each(sound, **reporter))
+
+
+def _without(lines: list[Event | Invalid], late: dict[int, FieldError]) -> list[Event | Invalid]:
+    """Put the reasons in the places of the sound lines that were refused."""
+    place = -1
+    left: list[Event | Invalid] = []
+    for line in lines:
+        place += isinstance(line, Event)
+        if isinstance(line, Event) and place in late:
+            fault = late[place]
+            left.append(invalid([FieldError("", fault.code, fault.message)]))
+        else:
+            left.append(line)
+    return left
 
 
 def _screened(line: Event | Invalid) -> Event | Invalid:

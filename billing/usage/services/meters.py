@@ -11,6 +11,7 @@ from audit.services import audited, record
 from billing.usage import actions, paths
 from billing.usage.models import OPERATOR, Aggregation, Meter
 from billing.usage.models.meters import SLUG_PATTERN
+from billing.usage.queries.archives import is_archived
 from billing.usage.queries.meters import public_id
 from kernel import db
 from kernel.errors import Conflict, FieldError, Invalid
@@ -114,6 +115,8 @@ def update(meter: Meter, changes: Mapping[str, Any]) -> Meter:
 
     Raises:
         kernel.errors.Invalid: a group key or path breaks a rule.
+        kernel.errors.Conflict: other groups, and some of the meter's events were archived: they
+            could not be counted anew.
     """
     groups = changes.get("group_by", meter.group_by)
     faults = group_faults(groups, meter.value_property)
@@ -125,6 +128,11 @@ def update(meter: Meter, changes: Mapping[str, Any]) -> Meter:
         for name in ("name", "description", "metadata"):
             if name in changes:
                 setattr(meter, name, changes[name])
+        if regrouped and is_archived(meter.id):
+            raise Conflict(
+                "Some events of this meter are archived and cannot be grouped anew: make another.",
+                pointer="/groupBy",
+            )
         if regrouped:
             meter.group_by = dict(groups)
             meter.group_paths = _group_paths(groups)
