@@ -67,6 +67,42 @@ HOLD_RELEASED: Final = Action(
     "{actor} released the legal hold {target}",
     help="What the hold covered follows the rules again.",
 )
+STREAM_CREATED: Final = Action(
+    "audit.stream.created", Severity.WARNING, "{actor} began the stream {target}",
+    help="A log is sent to a receiver outside.",
+)  # fmt: skip
+STREAM_PAUSED: Final = Action(
+    "audit.stream.paused", Severity.WARNING, "{actor} paused the stream {target}",
+    help="By hand, or by itself after failing for days or when the receiver is gone.",
+)  # fmt: skip
+STREAM_RESUMED: Final = Action(
+    "audit.stream.resumed", Severity.NOTICE, "{actor} resumed the stream {target}",
+    help="It goes on from where it stopped, or begins anew.",
+)  # fmt: skip
+STREAM_DELETED: Final = Action(
+    "audit.stream.deleted", Severity.WARNING, "{actor} ended the stream {target}",
+    help="Nothing is sent any more, and its secret is forgotten.",
+)  # fmt: skip
+STREAM_TESTED: Final = Action(
+    "audit.stream.tested", Severity.INFO, "{actor} tested the stream {target}",
+    help="A message without content is sent to its receiver.",
+)  # fmt: skip
+ANCHOR_CONFIGURED: Final = Action(
+    "audit.anchor.configured", Severity.WARNING, "{target} anchors the log",
+    help="An anchor was added to the settings of the instance, or points elsewhere.",
+)  # fmt: skip
+ANCHOR_REMOVED: Final = Action(
+    "audit.anchor.removed", Severity.WARNING, "{target} no longer anchors the log",
+    help="An anchor was taken out of the settings of the instance.",
+)  # fmt: skip
+ANCHOR_FAILING: Final = Action(
+    "audit.anchor.failing", Severity.WARNING, "{target} has failed for some time",
+    help="An anchor does not take the log's state. Sealing goes on.",
+)  # fmt: skip
+ANCHOR_RECOVERED: Final = Action(
+    "audit.anchor.recovered", Severity.NOTICE, "{target} anchors the log again",
+    help="An anchor that had failed for some time works again.",
+)  # fmt: skip
 ALL: Final = (
     PRUNED,
     RETENTION_CHANGED,
@@ -80,4 +116,13 @@ ALL: Final = (
     KEY_ROTATED,
     SCHEMA_DECLARED,
     EXPORTED,
+    STREAM_CREATED,
+    STREAM_PAUSED,
+    STREAM_RESUMED,
+    STREAM_DELETED,
+    STREAM_TESTED,
+    ANCHOR_CONFIGURED,
+    ANCHOR_REMOVED,
+    ANCHOR_FAILING,
+    ANCHOR_RECOVERED,
 )

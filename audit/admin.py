@@ -22,11 +22,14 @@ from audit.models import Event, Head, Hold
 from audit.queries.events import filtered
 from audit.registry import registry
 from audit.services import holds, record_read
+from audit.streams.admin import AnchorStateAdmin, LogStreamAdmin
 from audit.verification.findings import LogReport, Verdict
 from audit.verification.run import verify
 from audit.verification.single import verify_entry
 from kernel.ids import encode
 from kernel.staff import StaffModelAdmin, service_action
+
+__all__ = ["AnchorStateAdmin", "EventAdmin", "HeadAdmin", "HoldAdmin", "LogStreamAdmin"]
 
 LARGEST_BY_BUTTON = 100_000
 """Entries that a button checks while the page waits (about two seconds)."""

@@ -9,7 +9,23 @@ from uuid import UUID
 
 from django.db import models
 
+from audit.streams.models import AnchorState, LogStream
 from kernel.tenancy.models import TenantManager
+
+__all__ = [
+    "HEADS_STREAM",
+    "PLATFORM_TENANT",
+    "AnchorState",
+    "AppendOnlyError",
+    "Declaration",
+    "Event",
+    "Head",
+    "Leaf",
+    "LogStream",
+    "Outcome",
+    "Sealed",
+    "Stream",
+]
 
 PLATFORM_TENANT: Final = UUID(int=0)
 """The tenant of entries that concern the instance itself: no tenant ever sees them."""

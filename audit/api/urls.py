@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from audit.api import erasures, events, exports, ingest, logs, retention, tlog
+from audit.api import erasures, events, exports, ingest, logs, retention, streams, tlog
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("audit/events", ingest.Events.as_view(), name="audit-events"),
@@ -30,5 +30,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
         retention.HoldRelease.as_view(),
         name="admin-audit-hold-release",
     ),
+    path("audit/streams", streams.Streams.as_view(), name="audit-streams"),
+    path("audit/streams/<str:stream>", streams.OneStream.as_view(), name="audit-stream"),
+    path("audit/streams/<str:stream>/pause", streams.Pause.as_view(), name="audit-stream-pause"),
+    path("audit/streams/<str:stream>/resume", streams.Resume.as_view(), name="audit-stream-resume"),
+    path("audit/streams/<str:stream>/test", streams.Test.as_view(), name="audit-stream-test"),
     path("admin/audit/events", events.OperatorEventList.as_view(), name="admin-audit-events"),
 ]

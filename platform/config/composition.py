@@ -4,8 +4,11 @@ The only place that knows all apps. ``ConfigConfig.ready`` imports it once they 
 """
 
 from accounts.services.owners import MembershipOwners
+from audit.doctor import CHECKS as AUDIT_CHECKS
 from audit.jobs import run_sealer
 from audit.services import requests as audit_requests
+from audit.streams.dispatcher import run_streams
+from audit.streams.jobs import send_test
 from billing.entitlements.jobs import apply_due, keep_windows, project_tenant
 from billing.entitlements.services import on_subscription_changed
 from billing.entitlements.services.thresholds import on_quota_due
@@ -14,13 +17,13 @@ from billing.subscriptions.events import SubscriptionChanged
 from billing.usage.jobs import run_attribution, run_partitions, run_recounts, run_spool_drain
 from billing.usage.services.recording import MeteredUse
 from billing.usage.spool import note_request
-from kernel import events, metrics, ports
+from kernel import doctor, events, metrics, ports
 from kernel.gate.alarms import QuotaDue
 from kernel.http.hooks import hooks
 from kernel.jobs import services
 
 # Importing a job declares it to the worker.
-JOBS = (apply_due, keep_windows, project_tenant)
+JOBS = (apply_due, keep_windows, project_tenant, send_test)
 
 
 def compose() -> None:
@@ -35,8 +38,11 @@ def compose() -> None:
     hooks.finished.append(metrics.observe)
     hooks.finished.append(note_request)
     services.register("audit-sealer", run_sealer)
+    services.register("audit-streams", run_streams)
     services.register("usage-spool", run_spool_drain)
     services.register("usage-recounts", run_recounts)
     services.register("usage-attribution", run_attribution)
     services.register("usage-partitions", run_partitions)
+    for check in AUDIT_CHECKS:
+        doctor.register(check)
     events.registry.check()

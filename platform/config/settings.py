@@ -144,6 +144,8 @@ SPECTACULAR_SETTINGS = {
         "TenantStatus": ["active", "suspended", "closed"],
         "KeyStatus": ["active", "expired", "revoked"],
         "SubscriptionStatus": ["active"],
+        "AuditStreamStatus": ["active", "paused"],
+        "AuditStreamKind": ["webhook", "splunk", "syslog"],
     },
     "APPEND_COMPONENTS": {
         "securitySchemes": {

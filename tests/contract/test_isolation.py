@@ -72,6 +72,8 @@ def make_victim() -> Victim:
     event = {"specversion": "1.0", "id": marker, "source": marker, "type": marker}
     sent = call("POST", "events", guest.key, {**event, "subject": marker, "data": {"x": marker}})
     assert (subject.status, sent.status // 100) == (200, 2), (subject, sent)
+    stream = {"name": marker, "kind": "webhook", "url": f"https://{marker}.invalid/"}
+    stream = call("POST", "audit/streams", guest.key, stream).body
     with inside(guest.id):
         entry = Event.objects.filter(action="key.created").first()
     names = {
@@ -81,6 +83,7 @@ def make_victim() -> Victim:
         "key": [key["id"], ids.encode("key", guest.key_id)],
         "log": [str(log_of(guest))],
         "member": [member["id"]],
+        "stream": [stream["id"]],
         "subject": [marker],
     }
     return Victim(guest, marker, names)

@@ -19,6 +19,7 @@ UNKNOWN = {
     "key": lambda: ids.encode("key", ids.new_id()),
     "log": lambda: str(ids.new_id()),
     "member": lambda: ids.encode("mem", ids.new_id()),
+    "stream": lambda: ids.encode("str", ids.new_id()),
     "subject": lambda: f"unknown-{ids.new_id().hex}",
     "tenant": lambda: ids.encode("ten", ids.new_id()),
     "tile": lambda: "0/000.p/1",

@@ -15,6 +15,7 @@ TILE = "0/000.p/1"
 DECLARATION = {"action": "bench.done", "schema": {"type": "object"}}
 OWN = "tenant={tenant}"
 RULE = {"plan": "bench-none", "days": 36_500}
+STREAM = {"name": "siem", "kind": "webhook", "url": "https://siem.invalid/"}
 ENTRY = {"action": "bench.done", "actor": {"type": "user", "id": "u-1"}, "metadata": {"n": "1"}}
 
 
@@ -115,6 +116,35 @@ def release(world: World, number: int) -> Call:
     return json_call("POST", path, world.platform_key, {})
 
 
+def new_stream(world: World, number: int) -> Call:
+    """A new stream of a tenant that has not yet as many as it may have."""
+    key = world.quiet_tenant.key
+    for known in world.ask("GET", f"{V1}/streams", key=key)["items"]:
+        world.ask("DELETE", f"{V1}/streams/{known['id']}", key=key)
+    return json_call("POST", f"{V1}/streams", key, STREAM)
+
+
+def stream_to_end(world: World, number: int) -> Call:
+    """The end of a stream that was made for it."""
+    new_stream(world, number)
+    key = world.quiet_tenant.key
+    made = world.ask("POST", f"{V1}/streams", STREAM, key=key)
+    return json_call("DELETE", f"{V1}/streams/{made['id']}", key)
+
+
+def of_stream(method: str, path: str, status: int = 200) -> Case:
+    """A request about a stream of the tenant."""
+
+    def make(world: World) -> Call:
+        seal(world)
+        found = world.ask("GET", f"{V1}/streams", key=world.tenant.key)["items"]
+        made = found or [world.ask("POST", f"{V1}/streams", STREAM, key=world.tenant.key)]
+        body = {} if method == "POST" else None
+        return json_call(method, f"{V1}/streams/{made[0]['id']}{path}", world.tenant.key, body)
+
+    return Case(always(make), status=status)
+
+
 CASES: dict[str, Case] = {
     "POST /api/v1/audit/events": Case(always(submission), status=201),
     "GET /api/v1/audit/schemas": read("/schemas"),
@@ -137,6 +167,13 @@ CASES: dict[str, Case] = {
     "GET /api/v1/admin/audit/holds": of_operator("GET", "/holds", query=OWN),
     "POST /api/v1/admin/audit/holds": Case(each(new_hold), status=201),
     "POST /api/v1/admin/audit/holds/<str:hold>/release": Case(each(release)),
+    "GET /api/v1/audit/streams": read("/streams"),
+    "POST /api/v1/audit/streams": Case(each(new_stream), status=201),
+    "GET /api/v1/audit/streams/<str:stream>": of_stream("GET", ""),
+    "DELETE /api/v1/audit/streams/<str:stream>": Case(each(stream_to_end), status=204),
+    "POST /api/v1/audit/streams/<str:stream>/pause": of_stream("POST", "/pause"),
+    "POST /api/v1/audit/streams/<str:stream>/resume": of_stream("POST", "/resume"),
+    "POST /api/v1/audit/streams/<str:stream>/test": of_stream("POST", "/test", 202),
     "GET /api/v1/admin/audit/events": Case(
         always(
             lambda world: json_call(

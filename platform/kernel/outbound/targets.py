@@ -15,7 +15,6 @@ LONGEST: Final = 2_000
 PORTS: Final = {"https": 443, "http": 80, "syslog+tls": 6514}
 PLAIN: Final = frozenset({"http"})
 """Schemes without TLS: only to networks that the operator named."""
-_CODE: Final = "target_refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,25 +45,29 @@ def parse(url: str, schemes: Collection[str], *, pointer: str = "/url") -> Targe
         kernel.errors.Invalid: the shape, scheme, port or literal address is not one that we call.
     """
     if not 0 < len(url) <= LONGEST or not url.isascii() or any(c <= " " for c in url):
-        raise Invalid("An address is ASCII text without spaces.", code=_CODE, pointer=pointer)
+        raise _refused("An address is ASCII text without spaces.", pointer)
     try:
         split = urlsplit(url)
         port = split.port
     except ValueError as error:
-        raise Invalid("This is no address.", code=_CODE, pointer=pointer) from error
+        raise _refused("This is no address.", pointer) from error
     host = (split.hostname or "").rstrip(".")
     if split.scheme not in schemes:
         wanted = ", ".join(sorted(schemes))
-        raise Invalid(f"The scheme must be one of {wanted}.", code=_CODE, pointer=pointer)
+        raise _refused(f"The scheme must be one of {wanted}.", pointer)
     if not host or "%" in host or split.username is not None or split.fragment:
         detail = "An address names a host, without user, password and fragment."
-        raise Invalid(detail, code=_CODE, pointer=pointer)
+        raise _refused(detail, pointer)
     path = (split.path or "/") + (f"?{split.query}" if split.query else "")
     target = Target(split.scheme, host, PORTS[split.scheme] if port is None else port, path)
     if not _may_be_called(target):
         detail = "Addresses, ports or plain connections of this kind are not called from here."
-        raise Invalid(detail, code=_CODE, pointer=pointer)
+        raise _refused(detail, pointer)
     return target
+
+
+def _refused(detail: str, pointer: str) -> Invalid:
+    return Invalid(detail, code="target_refused", pointer=pointer)
 
 
 def _may_be_called(target: Target) -> bool:

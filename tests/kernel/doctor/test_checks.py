@@ -66,6 +66,7 @@ def test_examine__as_tested__covers_every_check_and_fails_only_what_a_test_serve
     assert {finding.check for finding in findings} == {
         "database", "keys", "disk", "version", "clock", "durability", "connections",
         "transactions", "roles", "migrations", "fence", "heartbeats", "outbox", "jobs",
+        "audit-streams", "audit-anchors",
     }  # fmt: skip
     failures = {f.check for f in findings if f.verdict is Verdict.FAILED}
     # The throw-away cluster runs without fsync, and other tests may leave events that wait.
