@@ -15,7 +15,7 @@ from kernel.errors import Invalid
 from kernel.gate.admission import Question, Verification, verify
 from kernel.gate.limits import Limit
 from kernel.gate.wire import hot
-from kernel.http.admittance import bearer, facts_of_request, refusal
+from kernel.http.admittance import bearer, facts_of_request, refused
 from kernel.http.client import address
 from kernel.http.hot import HotEndpoint, HotRequest, LeanResponse, decode, json_response
 
@@ -163,7 +163,7 @@ class VerifyKey(HotEndpoint):
         question = question_of(presented)
         answer = ask(caller, question, ip=facts.client_ip)
         if answer.caller_code != "VALID":
-            raise refusal(answer.caller_code, answer.limits, facts, PERMISSION)
+            raise refused(caller, answer.caller_code, answer.limits, facts, PERMISSION)
         facts.tenant_id = answer.tenant_id
         return json_response(_encoder.encode(shown(answer, presented, facts.request_id)))
 

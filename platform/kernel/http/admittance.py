@@ -16,7 +16,7 @@ from kernel.errors import (
     RateLimited,
     Unauthenticated,
 )
-from kernel.gate import limits
+from kernel.gate import failures, keys, limits
 from kernel.gate.admission import Admission, admit
 from kernel.gate.limits import Limit
 from kernel.gate.wire import HotConnection
@@ -62,9 +62,10 @@ def admit_request(request: Headed, access: Access, connection: HotConnection | N
         set_principal(ANONYMOUS)
         return ANONYMOUS
     started = time.perf_counter_ns()
+    key = bearer(request)
     admission = admit(
         connection,
-        bearer(request),
+        key,
         ip=facts.client_ip,
         permission=access.permission,
         platform_only=access.scope is Scope.OPERATOR,
@@ -74,7 +75,7 @@ def admit_request(request: Headed, access: Access, connection: HotConnection | N
     principal = principal_of(admission)
     remember(facts, principal, admission)
     if admission.code != "VALID":
-        raise refusal(admission.code, admission.limits, facts, access.permission)
+        raise refused(key, admission.code, admission.limits, facts, access.permission)
     if access.scope is Scope.TENANT and principal.tenant_id is None:
         raise Invalid(
             "A platform key names the tenant that it acts for in the header Innkeeper-Tenant.",
@@ -133,6 +134,25 @@ def remember(facts: RequestContext, principal: Principal, admission: Admission) 
     facts.tenant_id = principal.tenant_id
     if admission.limits:
         facts.rate_headers = limits.headers(list(admission.limits))
+
+
+def refused(
+    key: str, code: str, found: object, facts: RequestContext, permission: str | None
+) -> DomainError:
+    """Name the error of a refusal of the caller's own key; wrong keys count against its address.
+
+    Raises:
+        kernel.errors.Unavailable: the gate does not answer.
+    """
+    if code == "NOT_FOUND" and keys.parse(key) is not None:
+        wait = failures.count(facts.client_ip)
+        if wait:
+            return RateLimited(
+                "Too many wrong keys from this address.",
+                code="too_many_failures",
+                retry_after=wait,
+            )
+    return refusal(code, found, facts, permission)
 
 
 def refusal(code: str, found: object, facts: RequestContext, permission: str | None) -> DomainError:

@@ -11,6 +11,7 @@ from django.db import connections
 from kernel import events, idempotency
 from kernel.db import use_alias
 from kernel.events import relay
+from kernel.gate import failures
 from kernel.jobs import engine
 from kernel.jobs.queue import JobRequested
 from kernel.jobs.services import every, services
@@ -65,7 +66,8 @@ def _leave_pools() -> None:
 
 
 def purge() -> None:
-    """Delete what is kept for a while only: delivered events, idempotency records."""
+    """Delete what is kept for a while only: delivered events, idempotency records, failures."""
     with use_alias("staff"):
         relay.purge()
         idempotency.purge()
+        failures.forget()
