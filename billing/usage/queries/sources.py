@@ -55,6 +55,13 @@ _FROM_RAW: Final = (
     " FROM billing_usage_measured AS r"
     " WHERE r.meter_id = %(meter)s AND (r.number IS NOT NULL OR r.value IS NOT NULL)"
 )
+# Many events: amendments are joined, and what the filter needs is computed once.
+_FROM_WIDE: Final = (
+    " FROM (SELECT r.tenant_id, r.subject, r.groups, r.time, r.seq, r.number, r.value"
+    " FROM billing_usage_measured_widely AS r WHERE r.meter_id = %(meter)s"
+)
+_WIDE_END: Final = " OFFSET 0) AS r WHERE r.number IS NOT NULL OR r.value IS NOT NULL"
+_SHORT: Final = timedelta(hours=1)
 _FROM_GATE: Final = (
     " FROM (SELECT %(tenant)s::uuid AS tenant_id, g.subject::text AS subject,"
     " '{}'::text[] AS groups, to_timestamp(g.bucket_id * 900) AS at, g.used"
@@ -97,8 +104,16 @@ def _written(
             written.append(_selected(_DISTINCT, figures) + _FROM_DISTINCT + span + narrowed)
     for place, piece in enumerate(edges):
         span = _span("r.time", f"raw{place}", piece, parameters)
-        written.append(_selected(_RAW, figures) + _FROM_RAW + span + narrowed)
+        if _is_short(piece):
+            written.append(_selected(_RAW, figures) + _FROM_RAW + span + narrowed)
+        else:
+            written.append(_selected(_RAW, figures) + _FROM_WIDE + span + narrowed + _WIDE_END)
     return " UNION ALL ".join(written), parameters
+
+
+def _is_short(span: Span) -> bool:
+    start, end = span
+    return start is not None and end is not None and end - start <= _SHORT
 
 
 def _selected(columns: dict[str, str], figures: Sequence[str]) -> str:
