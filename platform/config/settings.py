@@ -12,11 +12,8 @@ BASE_DIR = env.ROOT
 INNKEEPER_HOME = _environment.home
 INNKEEPER_PUBLIC_URL = _environment.public_url
 INNKEEPER_MAX_BODY_BYTES = _environment.max_body_bytes
-<<<<<<< Updated upstream
 INNKEEPER_USAGE_RETENTION = _environment.usage_retention
-=======
 INNKEEPER_FAILED_AUTH_PER_MINUTE = _environment.failed_auth_per_minute
->>>>>>> Stashed changes
 INNKEEPER_TRUSTED_PROXIES = _environment.trusted_proxies
 INNKEEPER_METRICS_NETWORKS = _environment.metrics_networks
 INNKEEPER_WORKER_METRICS = _environment.worker_metrics
