@@ -2,17 +2,24 @@
 
 import threading
 import time
+from datetime import datetime
+from pathlib import Path
 from typing import Final
+from uuid import UUID
 
 import structlog
+from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
+from audit.exports import offboarding
 from audit.pruning.run import prune
 from audit.sealing import checkpoints, epochs, headslog, partitions
 from audit.sealing.sealer import Sealer
 from kernel import db
 from kernel.errors import Conflict
-from kernel.jobs import job
+from kernel.events.registry import Delivery
+from kernel.ids import encode
+from kernel.jobs import enqueue, job
 
 POLL: Final = 0.2
 """Seconds between two looks for entries without a place."""
@@ -29,6 +36,32 @@ def prune_nightly() -> None:
         _log.info("pruning.runs_already")
         return
     _log.info("pruning.done", entries=done.entries, logs=len(done.steps), months=len(done.months))
+
+
+@job("audit.offboard", max_attempts=5)
+def offboard_tenant(*, tenant_id: str, closed_at: str) -> None:
+    """Write a closed tenant's whole log into INNKEEPER_HOME/audit-bundles, once for each closing.
+
+    The operator hands the file over; what is stored stays until a rule or a command lets it go.
+    """
+    moment = datetime.fromisoformat(closed_at)
+    name = f"{encode('ten', UUID(tenant_id))}-{moment:%Y%m%dT%H%M%S}.zip"
+    path = Path(settings.INNKEEPER_HOME) / "audit-bundles" / name
+    if path.exists():
+        return
+    with db.use_alias("default"):
+        made = offboarding.write(UUID(tenant_id), path)
+    _log.info("tenant.offboarded", tenant=tenant_id, file=name, entries=made.entries)
+
+
+def on_tenant_closed(delivery: Delivery) -> None:
+    """Ask for the file of a tenant that was closed; a subscriber of ``tenant.closed``."""
+    with db.atomic():
+        enqueue(
+            offboard_tenant,
+            tenant_id=str(delivery.tenant_id),
+            closed_at=delivery.occurred_at.isoformat(),
+        )
 
 
 def run_sealer(stop: threading.Event) -> None:

@@ -12,12 +12,13 @@ from rest_framework.response import Response
 
 from audit.api.rendering import EVENT_PREFIX, TENANT_PREFIX, render
 from audit.api.text import TextRenderer
-from audit.models import Event
+from audit.models import Event, Leaf
 from audit.permissions import READ
 from audit.queries.events import filtered
-from audit.queries.proofs import InclusionProof, inclusion
+from audit.queries.proofs import InclusionProof, inclusion, inclusion_by_hash
+from audit.queries.retention import may_lack
 from kernel.authz import Access, Scope
-from kernel.errors import NotFound
+from kernel.errors import DomainError, Gone, NotFound, Unavailable
 from kernel.http.endpoint import Endpoint
 from kernel.http.pagination import decode_cursor, encode_cursor, limit_of, select
 from kernel.http.render import OrjsonRenderer
@@ -119,8 +120,12 @@ class EventDetail(Endpoint):
 
     @extend_schema(operation_id="audit_events_read", responses=EventSerializer)
     def get(self, request: Request, event: str) -> Response:
-        """Read one entry."""
-        return Response(render([_find(event)])[0])
+        """Read one entry; one that retention has let go answers 410 (``audit_entries_pruned``)."""
+        identifier = _identifier(event)
+        found = Event.objects.filter(id=identifier).first()
+        if found is None:
+            raise _absent(identifier)
+        return Response(render([found])[0])
 
 
 class EventProof(Endpoint):
@@ -134,9 +139,13 @@ class EventProof(Endpoint):
         """Prove that the entry is in the log; ``Accept: text/plain`` gives a C2SP tlog-proof.
 
         An entry that has no place yet answers 404 with the code ``not_sealed``; ask again in a
-        second.
+        second. One that retention has let go is proved by its hash: ``leaf`` is empty.
         """
-        proof = inclusion(_find(event))
+        identifier = _identifier(event)
+        found = Event.objects.filter(id=identifier).first()
+        proof = inclusion(found) if found is not None else inclusion_by_hash(identifier)
+        if proof is None and found is None:
+            raise NotFound
         if proof is None:
             raise NotFound("The entry is not sealed yet.", code="not_sealed", retry_after=1)
         if isinstance(request.accepted_renderer, TextRenderer):
@@ -157,15 +166,20 @@ def _page(request: Request) -> dict[str, Any]:
     return {"items": select(render(found[:limit]), query), "next": following}
 
 
-def _find(text: str) -> Event:
+def _identifier(text: str) -> UUID:
     try:
-        identifier = decode(EVENT_PREFIX, text)
+        return decode(EVENT_PREFIX, text)
     except InvalidIdError as error:
         raise NotFound from error
-    event = Event.objects.filter(id=identifier).first()
-    if event is None:
-        raise NotFound
-    return event
+
+
+def _absent(identifier: UUID) -> DomainError:
+    leaf = Leaf.objects.filter(event_id=identifier).first()
+    if leaf is None:
+        return NotFound()
+    if may_lack(leaf.log_id, range(leaf.leaf_index, leaf.leaf_index + 1)):
+        return Gone("Retention has let this entry go.", code="audit_entries_pruned")
+    return Unavailable("The stored log lacks this entry; see audit_verify.")
 
 
 def _tenant(text: str) -> UUID:

@@ -13,11 +13,11 @@ from audit.c2sp.errors import FormatError
 from audit.c2sp.tiles import FULL, TilePath, encode_entries, parse_tile_path, tile_width
 from audit.models import PLATFORM_TENANT, Head
 from audit.permissions import READ
-from audit.queries import logs, notes
+from audit.queries import logs, notes, retention
 from audit.sealing.tiles import DatabaseTiles
 from audit.tree.proofs import Tile
 from kernel.authz import PUBLIC, Access, Scope
-from kernel.errors import NotFound, Unavailable
+from kernel.errors import DomainError, Gone, NotFound, Unavailable
 from kernel.http.endpoint import Endpoint
 from kernel.tenancy import tenant_context
 
@@ -59,7 +59,7 @@ class LogTile(Endpoint):
         start = wanted.index * FULL
         found = [leaf for _, _, leaf in logs.entries(head.log_id, start, start + width)]
         if len(found) != width:
-            raise Unavailable("The stored log lacks entries; see audit_verify.")
+            raise _lacking(head, range(start, start + width))
         return Response(encode_entries(found), headers={"Cache-Control": _PRIVATE})
 
 
@@ -133,6 +133,13 @@ def parse(tile: str) -> TilePath:
         return parse_tile_path(tile)
     except FormatError as error:
         raise NotFound from error
+
+
+def _lacking(head: Head, places: range) -> DomainError:
+    """Tell entries that were let go by retention from those that should be there."""
+    if retention.may_lack(head.log_id, places):
+        return Gone("Retention has let entries of this bundle go.", code="audit_entries_pruned")
+    return Unavailable("The stored log lacks entries; see audit_verify.")
 
 
 def _width(head: Head, wanted: TilePath) -> int:

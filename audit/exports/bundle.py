@@ -5,17 +5,23 @@ tile/<level>/<n>[.p/<w>]    hashes
 tile/entries/<n>[.p/<w>]    the hashed bytes of the entries
 vkeys                       the keys that may sign, one a line (compare them over another way)
 openings.ndjson             {"index", "path", "salt", "value"} of personal values not erased
+blobs/<sha-256>             changes too large for their entries
+pruned                      the signed statement of what retention has let go: there an entry's
+                            length in its bundle is 0, and the tile has its hash (ADR 0107)
 """
 
 import json
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 from uuid import UUID
 
 from audit.c2sp.tiles import FULL, TilePath, encode_entries, tile_width
 from audit.models import Head
-from audit.queries import logs, proofs
+from audit.pruning import ranges
+from audit.queries import logs, proofs, retention
+from audit.queries.retention import Pruned
 from audit.sealing.keys import ring
 from audit.sealing.tiles import DatabaseTiles
 from audit.tree.proofs import Tile
@@ -36,10 +42,14 @@ def write(head: Head, directory: Path) -> int:
         audit.sealing.checkpoints.ForkRefusedError: the log lacks a published state.
     """
     published = proofs.checkpoint(head.log_id)
+    pruned = retention.pruned_of(head.log_id)
     for path in _tiles(published.size):
         target = directory / str(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(_content(head.log_id, path))
+        target.write_bytes(_content(head.log_id, path, pruned))
+    if pruned is not None:
+        (directory / "pruned").write_text(pruned.statement)
+    _write_blobs(head.log_id, published.size, directory / "blobs")
     _write_openings(head.log_id, published.size, directory / "openings.ndjson")
     keys = ring().verifiers(head.origin)
     (directory / "vkeys").write_text("".join(f"{key.vkey}\n" for pair in keys for key in pair))
@@ -56,18 +66,36 @@ def _tiles(size: int) -> Iterator[TilePath]:
             index += 1
 
 
-def _content(log_id: UUID, path: TilePath) -> bytes:
+def _content(log_id: UUID, path: TilePath, pruned: Pruned | None) -> bytes:
     start = path.index * FULL
     if path.level is None:
-        found = logs.entries(log_id, start, start + path.width)
+        found = {index: leaf for index, _, leaf in logs.entries(log_id, start, start + path.width)}
         if len(found) != path.width:
-            raise Unavailable("The stored log lacks entries; see audit_verify.")
-        return encode_entries(leaf for _, _, leaf in found)
+            gone = set(range(start, start + path.width)) - found.keys()
+            if pruned is None or not all(ranges.covers(pruned.ranges, one) for one in gone):
+                raise Unavailable("The stored log lacks entries; see audit_verify.")
+        return encode_entries(found.get(start + at, b"") for at in range(path.width))
     tile = Tile(path.level, path.index, path.width)
     hashes = DatabaseTiles(log_id).read([tile]).get(tile)
     if hashes is None:
         raise Unavailable("The stored log lacks hashes; see audit_verify.")
     return b"".join(hashes)
+
+
+def _write_blobs(log_id: UUID, size: int, directory: Path) -> None:
+    """Write the blobs one at a time; each is named after the digest that its entry holds."""
+    with db.cursor() as cursor:
+        cursor.execute(
+            "SELECT b.event_id FROM audit_blob b JOIN audit_leaf l ON l.event_id = b.event_id "
+            "WHERE l.log_id = %s AND l.leaf_index < %s",
+            [log_id, size],
+        )
+        wanted = [row[0] for row in cursor.fetchall()]
+        for event in wanted:
+            cursor.execute("SELECT body FROM audit_blob WHERE event_id = %s", [event])
+            body = bytes(cursor.fetchone()[0])
+            directory.mkdir(exist_ok=True)
+            (directory / sha256(body).hexdigest()).write_bytes(body)
 
 
 def _write_openings(log_id: UUID, size: int, path: Path) -> None:

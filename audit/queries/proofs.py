@@ -28,7 +28,7 @@ class InclusionProof:
 
     def tlog(self) -> TlogProof:
         """Return the proof in the C2SP form, the hashed bytes as its extra data."""
-        return TlogProof(self.index, self.path, self.published.note, self.leaf)
+        return TlogProof(self.index, self.path, self.published.note, self.leaf or None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,16 @@ def inclusion(event: Event) -> InclusionProof | None:
     The newest note that covers the entry serves, so that a proof rarely needs a new signature.
     """
     leaf = Leaf.objects.filter(event_id=event.id).first()
-    if leaf is None:
-        return None
+    return _inclusion(leaf, bytes(event.leaf)) if leaf is not None else None
+
+
+def inclusion_by_hash(event_id: UUID) -> InclusionProof | None:
+    """Prove the same of an entry whose bytes were pruned: whoever has them can hash them."""
+    leaf = Leaf.objects.filter(event_id=event_id).first()
+    return _inclusion(leaf, b"") if leaf is not None else None
+
+
+def _inclusion(leaf: Leaf, content: bytes) -> InclusionProof:
     head = Head.objects.get(log_id=leaf.log_id)
     published = checkpoint(leaf.log_id, at_least=leaf.leaf_index + 1)
     path = proofs.inclusion_proof(DatabaseTiles(leaf.log_id), leaf.leaf_index, published.size)
@@ -72,7 +80,7 @@ def inclusion(event: Event) -> InclusionProof | None:
         head.origin,
         leaf.leaf_index,
         bytes(leaf.leaf_hash),
-        bytes(event.leaf),
+        content,
         tuple(path),
         published,
     )

@@ -115,6 +115,19 @@ def pruned_of(log_id: UUID) -> Pruned | None:
     return _pruned(row) if row else None
 
 
+def may_lack(log_id: UUID, places: range) -> bool:
+    """Tell whether all of the places that have no bytes are announced as pruned."""
+    with db.cursor() as cursor:
+        cursor.execute(
+            "SELECT bool_and(l.leaf_index <@ p.ranges) FROM audit_leaf l "
+            "LEFT JOIN audit_pruned p ON p.log_id = l.log_id "
+            "LEFT JOIN audit_event e ON e.id = l.event_id AND e.recorded_at = l.recorded_at "
+            "WHERE l.log_id = %s AND l.leaf_index >= %s AND l.leaf_index < %s AND e.id IS NULL",
+            [log_id, places.start, places.stop],
+        )
+        return bool(cursor.fetchone()[0])
+
+
 _STANDING: Final = """
 SELECT (SELECT json_agg(json_build_array(tenant_id, plan, days)) FROM audit_retention
         WHERE tenant_id = ANY (%s)),

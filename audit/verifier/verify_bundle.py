@@ -25,10 +25,24 @@ FULL = 256
 HASH_SIZE = 32
 COMMITMENT = 45
 LINES = 3
+PRUNING = "innkeeper.audit.pruning/v1"
 
 
 class RefutedError(Exception):
     """The bundle or proof does not show what it claims."""
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """What the log's owner signed as pruned: places without bytes, and the root up to there."""
+
+    upto: int
+    root: bytes
+    ranges: list[tuple[int, int]]
+
+    def covers(self, index: int) -> bool:
+        """Tell whether the entry of this place may be gone."""
+        return any(first <= index < past for first, past in self.ranges)
 
 
 @dataclass(frozen=True)
@@ -86,6 +100,12 @@ def unbase64(text: str) -> bytes:
 
 def open_note(note: str, vkey: str) -> Checkpoint:
     """Check a note's signature by the key and return the checkpoint it signs."""
+    text, name = signed_text(note, vkey)
+    return read_checkpoint(text, name)
+
+
+def signed_text(note: str, vkey: str) -> tuple[str, str]:
+    """Check a note's signature by the key; return the signed text and the key's name."""
     name, identifier, encoded = vkey.strip().split("+", 2)
     public = unbase64(encoded)
     if public[0] != ED25519:
@@ -108,7 +128,21 @@ def open_note(note: str, vkey: str) -> Checkpoint:
             signed = True
     if not signed:
         raise RefutedError("the note is not signed by this key")
-    return read_checkpoint(text, name)
+    return text, name
+
+
+def open_pruning(note: str, vkey: str) -> Pruning:
+    """Check the signed statement of what was pruned and return it."""
+    text, name = signed_text(note, vkey)
+    lines = text.split("\n")
+    if lines[:2] != [PRUNING, name] or lines.pop() != "":
+        raise RefutedError("not a statement of a pruning of this log")
+    pairs = [tuple(map(int, line.split(" "))) for line in lines[4:]]
+    ranges = [(first, past) for first, past in pairs]
+    upto, root = int(lines[2]), unbase64(lines[3])
+    if not ranges or any(not 0 <= first < past <= upto for first, past in ranges):
+        raise RefutedError("the statement of the pruning is malformed")
+    return Pruning(upto, root, ranges)
 
 
 def read_checkpoint(text: str, name: str) -> Checkpoint:
@@ -157,33 +191,94 @@ def read(path: Path) -> bytes:
         raise RefutedError(f"{path.name} is missing") from error
 
 
-def verify_bundle(directory: Path, vkey: str, known: str | None) -> str:
-    """Recompute a whole log from its entries; return what was shown."""
+def verify_bundle(
+    directory: Path, vkey: str, known: str | None, former: dict[int, bytes] | None = None
+) -> str:
+    """Recompute a whole log from its entries; return what was shown.
+
+    `former` holds the roots that the log had at earlier sizes.
+    """
+    former = former or {}
     state = open_note(read(directory / "checkpoint").decode(), vkey)
     older = open_note(known, vkey) if known else None
+    if former and max(former) > state.size:
+        raise RefutedError(f"the log lacks the state of its checkpoint of {max(former)}")
     if older and older.size > state.size:
         raise RefutedError(f"the log shrank from {older.size} to {state.size} entries")
     tree = Tree()
     levels: dict[int, list[bytes]] = {0: []}
     openings = read_openings(directory / "openings.ndjson")
-    erased = 0
+    pruning = read_pruning(directory, vkey)
+    hashes = Hashes(directory, state.size)
+    fixed = fixed_roots(former, older, pruning)
+    erased = pruned = 0
     if older and older.size == 0 and older.root != tree.root():
         raise RefutedError("the known checkpoint of an empty log is malformed")
     for index, leaf in enumerate(entries(directory, state.size)):
-        digest = sha256(b"\x00" + leaf).digest()
+        if leaf:
+            digest = sha256(b"\x00" + leaf).digest()
+            erased += check_entry(index, leaf, state.origin, openings.pop(index, {}))
+        elif pruning and pruning.covers(index):
+            digest, pruned = hashes.at(index), pruned + 1
+        else:
+            raise RefutedError(f"entry {index} is missing and nobody signed that it was pruned")
         levels[0].append(digest)
         for level, root in tree.append(digest):
             levels.setdefault(level, []).append(root)
-        erased += check_entry(index, leaf, state.origin, openings.pop(index, {}))
-        if older and tree.size == older.size and tree.root() != older.root:
-            raise RefutedError(f"the log does not begin with the known state of {older.size}")
+        for known_root, where in fixed.get(tree.size, ()):
+            if tree.root() != known_root:
+                raise RefutedError(f"the log does not begin with {where} of {tree.size}")
     if tree.root() != state.root:
         raise RefutedError("the entries do not lead to the signed root")
     if openings:
         raise RefutedError(f"an opening belongs to no entry: {min(openings)}")
     check_tiles(directory, levels)
+    check_blobs(directory / "blobs")
+    without = f", {pruned} pruned" if pruned else ""
     grew = f", grown from {older.size}" if older else ""
-    return f"valid: {state.size} entries of {state.origin}{grew}, {erased} erased values"
+    return f"valid: {state.size} entries of {state.origin}{grew}, {erased} erased values{without}"
+
+
+def fixed_roots(
+    former: dict[int, bytes], older: Checkpoint | None, pruning: Pruning | None
+) -> dict[int, list[tuple[bytes, str]]]:
+    """Gather the roots that the log must have had, by size, with who says so."""
+    fixed = {size: [(root, "its checkpoint")] for size, root in former.items()}
+    if older:
+        fixed.setdefault(older.size, []).append((older.root, "the known state"))
+    if pruning:
+        fixed.setdefault(pruning.upto, []).append((pruning.root, "the state of the pruning"))
+    return fixed
+
+
+class Hashes:
+    """Reads the hashes of single places from the tiles of the bundle."""
+
+    def __init__(self, directory: Path, size: int) -> None:
+        self.directory, self.size = directory, size
+        self.index, self.tile = -1, b""
+
+    def at(self, place: int) -> bytes:
+        """Return the hash of a place."""
+        if place // FULL != self.index:
+            self.index = place // FULL
+            width = min(FULL, self.size - self.index * FULL)
+            self.tile = read(self.directory / tile_name("0", self.index, width))
+        at = place % FULL * HASH_SIZE
+        return self.tile[at : at + HASH_SIZE]
+
+
+def read_pruning(directory: Path, vkey: str) -> Pruning | None:
+    """Read the statement of what was pruned, if the bundle has one."""
+    path = directory / "pruned"
+    return open_pruning(path.read_text(), vkey) if path.exists() else None
+
+
+def check_blobs(directory: Path) -> None:
+    """Check that large changes are what their entries name: the name is the digest."""
+    for path in directory.iterdir() if directory.is_dir() else ():
+        if sha256(path.read_bytes()).hexdigest() != path.name:
+            raise RefutedError(f"blob {path.name} differs from the digest of its entry")
 
 
 def check_tiles(directory: Path, levels: dict[int, list[bytes]]) -> None:

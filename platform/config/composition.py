@@ -6,6 +6,7 @@ The only place that knows all apps. ``ConfigConfig.ready`` imports it once they 
 from accounts.services.owners import MembershipOwners
 from audit.doctor import CHECKS as AUDIT_CHECKS
 from audit.jobs import run_sealer
+from audit.jobs import on_tenant_closed, run_sealer
 from audit.services import requests as audit_requests
 from audit.streams.dispatcher import run_streams
 from audit.streams.jobs import send_test
@@ -21,6 +22,7 @@ from kernel import doctor, events, metrics, ports
 from kernel.gate.alarms import QuotaDue
 from kernel.http.hooks import hooks
 from kernel.jobs import services
+from tenants.events import TenantClosed
 
 # Importing a job declares it to the worker.
 JOBS = (apply_due, keep_windows, project_tenant, send_test)
@@ -35,6 +37,7 @@ def compose() -> None:
     ports.usage.bind(MeteredUse())
     events.react(SubscriptionChanged.name, on_subscription_changed)
     events.subscribe(QuotaDue.name, "entitlements.thresholds", on_quota_due)
+    events.subscribe(TenantClosed.name, "audit.offboarding", on_tenant_closed)
     hooks.finished.append(metrics.observe)
     hooks.finished.append(note_request)
     services.register("audit-sealer", run_sealer)

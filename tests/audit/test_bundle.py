@@ -23,9 +23,9 @@ SCRIPT = Path(__file__).parents[2] / "audit" / "verifier" / "verify_bundle.py"
 SIZE = 517
 
 
-def outsider(*arguments: object) -> subprocess.CompletedProcess[str]:
+def outsider(*arguments: object, script: str = SCRIPT.name) -> subprocess.CompletedProcess[str]:
     """Run the script as an auditor would: another process, nothing of ours on its path."""
-    command = [sys.executable, "-P", str(SCRIPT), *map(str, arguments)]
+    command = [sys.executable, "-P", str(SCRIPT.with_name(script)), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, cwd="/", check=False)
 
 

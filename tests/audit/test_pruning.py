@@ -2,6 +2,7 @@
 
 import io
 import json
+from base64 import b64decode
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -28,10 +29,12 @@ from audit.verification.findings import LogReport, Verdict
 from audit.verification.run import verify
 from kernel import db
 from kernel.errors import Conflict, Invalid
+from kernel.ids import encode
 from kernel.tenancy import across_tenants, tenant_context
 from tests.audit.aged import aged, month_of, partition
 from tests.audit.logs import changes, rows
 from tests.audit.superuser import disarmed, superuser
+from tests.guests import call, new_guest
 
 OLD = month_of(400)
 SETS = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=6)
@@ -117,6 +120,33 @@ def test_prune__afterwards__every_proof_still_verifies(old: Aged) -> None:
                 bytes(digest), index=index, size=published.size, path=path, root=published.root
             )
         assert proofs.consistency(head, 300, head.size).path
+
+
+def test_api__pruned_entries__are_gone_and_still_proved(sealer: Sealer) -> None:
+    guest = new_guest()
+    (entry,) = aged(guest.id, OLD, 1, stream=Stream.TENANT)
+    sealer.drain()
+    shown = encode("aud", entry.id)
+    assert call("GET", f"audit/events/{shown}", guest.key).status == 200
+    keep(guest.id, 90)
+    prune(guest.id)
+    answer = call("GET", f"audit/events/{shown}", guest.key)
+    assert (answer.status, answer.code) == (410, "audit_entries_pruned")
+    proof = call("GET", f"audit/events/{shown}/proof", guest.key).body
+    assert (proof["leaf"], b64decode(proof["leaf_hash"])) == ("", entry.leaf_hash)
+    root = b64decode(proof["checkpoint"].split("\n")[2])
+    check_inclusion(
+        entry.leaf_hash,
+        index=proof["leaf_index"],
+        size=proof["size"],
+        path=[b64decode(one) for one in proof["path"]],
+        root=root,
+    )
+    tile = f"audit/tlog/{proof['log']}/tile/entries/000.p/1"
+    assert call("GET", tile, guest.key).code == "audit_entries_pruned"
+    own = call("GET", "audit/retention", guest.key).body
+    assert own["pruned"][0]["ranges"] == [[proof["leaf_index"], proof["leaf_index"] + 1]]
+    assert call("GET", "audit/feed?stream=tenant", guest.key).body["items"] == []
 
 
 def test_prune__again__finds_nothing(old: Aged) -> None:

@@ -17,6 +17,8 @@ from audit.c2sp.note import parse, signed_by
 from audit.sealing.keys import ring
 from audit.verification.findings import LogReport, Report, Verdict
 from audit.verification.run import verify
+from audit.verifier.verify_offboarding import RefutedError
+from audit.verifier.verify_offboarding import verify as verify_offline
 from kernel.ids import InvalidIdError, decode
 
 
@@ -33,6 +35,11 @@ class Command(BaseCommand):
             type=Path,
             help="a signed note that was verified before: check only its log, from its size on",
         )
+        parser.add_argument(
+            "--bundle",
+            type=Path,
+            help="check an exported bundle (directory) or an off-boarding file (ZIP) instead",
+        )
         parser.add_argument("--json", action="store_true", help="report as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -41,6 +48,9 @@ class Command(BaseCommand):
         Raises:
             CommandError: with exit code 1, when anything is wrong.
         """
+        if options["bundle"]:
+            self.stdout.write(_bundle(options["bundle"]))
+            return
         tenant = _tenant(options["tenant"]) if options["tenant"] else None
         console = Console(stderr=True)
         with Progress(console=console, disable=options["json"], transient=True) as bar:
@@ -59,6 +69,21 @@ class Command(BaseCommand):
             raise CommandError("The log of this checkpoint is gone.", returncode=1)
         if not report.valid:
             raise CommandError("The audit log is not intact.", returncode=1)
+
+
+def _bundle(path: Path) -> str:
+    """Verify what was exported, by the keys of this instance: the newest that shows it serves.
+
+    Raises:
+        CommandError: with exit code 1, when the bundle is refuted.
+    """
+    refuted = ""
+    for ed, _ in ring().verifiers("x"):
+        try:
+            return verify_offline(path, ed.vkey)
+        except RefutedError as error:
+            refuted = refuted or str(error)
+    raise CommandError(f"REFUTED: {refuted}", returncode=1)
 
 
 def _trusted(path: Path) -> Checkpoint:
@@ -113,7 +138,7 @@ def _document(report: Report) -> dict[str, Any]:
 
 
 def _show(report: Report, console: Console) -> None:
-    table = Table("log", "tenant", "entries", "verdict", "first bad", "erased")
+    table = Table("log", "tenant", "entries", "verdict", "first bad", "erased", "pruned")
     for log in report.logs:
         table.add_row(
             log.log_id.hex[:12],
@@ -122,6 +147,7 @@ def _show(report: Report, console: Console) -> None:
             _verdict(log),
             "" if log.first_bad is None else str(log.first_bad),
             str(log.counts.get(Verdict.ERASED, "")),
+            str(log.counts.get(Verdict.PRUNED, "")),
         )
     console.print(table)
     for log in report.logs:
