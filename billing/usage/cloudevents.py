@@ -6,7 +6,7 @@ Content types are parsed with their parameters; a body in another charset than U
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.message import Message
 from typing import Annotated, Any, Final, TypeVar
@@ -19,7 +19,9 @@ from kernel.errors import FieldError, Invalid, TooLarge, UnsupportedMediaType
 LONGEST: Final = 256
 """The longest id, source, type and subject, in characters."""
 LARGEST_BATCH: Final = 10_000
-"""The most events of one request."""
+"""The most events of one batch."""
+LONGEST_LINE: Final = 256 * 1024
+"""The longest line of NDJSON, in bytes."""
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST)]
 _NO_DATA: Final = msgspec.Raw(b"null")
@@ -85,18 +87,19 @@ def decode(
 LINES: Final = "application/x-ndjson"
 
 
-def decode_lines(body: bytes) -> list["Event | Invalid"]:
+def decode_lines(lines: Iterable[bytes]) -> list["Event | Invalid"]:
     """Read one event a line, each for itself: an event, or why it is none. Empty lines are passed.
 
-    Raises:
-        kernel.errors.TooLarge: more than :data:`LARGEST_BATCH` lines.
+    A line of :data:`LONGEST_LINE` bytes or more is none, whatever it holds.
     """
-    lines = [line for line in body.split(b"\n") if line.strip()]
-    if len(lines) > LARGEST_BATCH:
-        raise TooLarge(f"A batch holds at most {LARGEST_BATCH} events.")
     found: list[Event | Invalid] = []
     for line in lines:
+        if not line.strip():
+            continue
         try:
+            if len(line) >= LONGEST_LINE:
+                message = f"A line has fewer than {LONGEST_LINE} bytes."
+                raise invalid([FieldError("", "too_long", message)])
             found += check([_decode(_one, line)])
         except Invalid as refused:
             found.append(refused)

@@ -11,14 +11,14 @@ from rest_framework.response import Response
 
 from billing.usage import permissions
 from billing.usage.api import parameters
+from billing.usage.api.lines import take_lines
 from billing.usage.api.reach import reach
 from billing.usage.api.shapes import EventSerializer, IngestedSerializer
-from billing.usage.cloudevents import LINES, decode, decode_lines, media_type
+from billing.usage.cloudevents import LINES, decode, media_type
 from billing.usage.queries import customers
 from billing.usage.queries.events import Listed, Search, search
 from billing.usage.services.grouping import take
 from billing.usage.services.ingest import Reporter, ingest
-from billing.usage.services.lines import Result, ingest_lines
 from kernel.authz import Access, PrincipalKind, Scope
 from kernel.gate.presented import credential
 from kernel.gate.wire import hot_staff
@@ -55,8 +55,7 @@ class Events(HotEndpoint):
         }
         content_type = meta.get("CONTENT_TYPE", "")
         if media_type(content_type)[0] == LINES:
-            results = ingest_lines(decode_lines(request.body), **reporter)
-            return LeanResponse(_told(results), 200, LINES)
+            return take_lines(request, reporter)
         events = decode(request.body, content_type, _attributes(meta))
         presented = credential(bearer(request)) if len(events) == 1 else None
         if presented is not None:
@@ -98,8 +97,9 @@ class Events(HotEndpoint):
         in it are no error. Events of unknown types are kept. A missing or malformed value is kept,
         listed with its `validationError`, and not counted. Up to 10,000 events a request.
 
-        As `application/x-ndjson`, each line is an event for itself: sound ones are taken in one
-        commit, and the answer is 200 with a line for each, `outcome` new, repeat or invalid.
+        As `application/x-ndjson`, each line is an event for itself, as many as you like in a body
+        of any size: sound ones are taken by the thousand, and the answer is 200 with a line for
+        each, `outcome` new, repeat or invalid. A 5xx leaves some taken; sending all again is safe.
         """
         raise TypeError("served by Events.serve")
 
@@ -119,21 +119,6 @@ class Events(HotEndpoint):
     def get(self, request: Request) -> Response:
         """List events, newest first, with the reason of those that do not count."""
         raise TypeError("served by Events.serve")
-
-
-def _told(results: list[Result]) -> bytes:
-    """Write one JSON line a result."""
-    lines = []
-    for place, result in enumerate(results):
-        line: dict[str, Any] = {"line": place, "outcome": result.outcome}
-        if result.id:
-            line["id"] = result.id
-        if result.faults:
-            line["errors"] = [
-                {"code": fault.code, "message": fault.message} for fault in result.faults
-            ]
-        lines.append(dumps(line))
-    return b"\n".join([*lines, b""])
 
 
 def _attributes(meta: Mapping[str, Any]) -> dict[str, str]:

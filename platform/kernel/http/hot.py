@@ -4,8 +4,8 @@ A hot endpoint declares ``access`` and documents its methods like any Endpoint, 
 class method without DRF's machinery, on the gate's own connection.
 """
 
-from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Iterator
+from typing import IO, Any, Protocol, TypeVar
 
 import msgspec
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
@@ -20,19 +20,35 @@ from kernel.http.endpoint import Endpoint, tell_denied
 
 S = TypeVar("S")
 JSON = "application/json"
+PIECE = 64 * 1024
+"""Bytes that are read or written at once of a body that is streamed."""
 
 
 class LeanResponse:
-    """A whole answer without Django's machinery: status, header fields, body."""
+    """A whole answer without Django's machinery: status, header fields, body.
 
-    __slots__ = ("content", "headers", "status_code")
+    ``file``, from where it stands to its end, is the body in place of ``content`` where that would
+    be too large to hold; whoever sends it closes it.
+    """
+
+    __slots__ = ("content", "file", "headers", "status_code")
 
     def __init__(
         self, content: bytes = b"", status: int = 200, content_type: str | None = JSON
     ) -> None:
         self.status_code = status
         self.content = content
+        self.file: IO[bytes] | None = None
         self.headers: dict[str, str] = {"Content-Type": content_type} if content_type else {}
+
+    def pieces(self) -> Iterator[bytes]:
+        """Give the body in pieces."""
+        if self.file is None:
+            yield self.content
+            return
+        with self.file as file:
+            while piece := file.read(PIECE):
+                yield piece
 
 
 class HotRequest(Protocol):
@@ -48,6 +64,9 @@ class HotRequest(Protocol):
     @property
     def body(self) -> bytes:
         """Give the whole body."""
+
+    def read(self, size: int, /) -> bytes:
+        """Read on in a body of any length, in place of ``body``; nothing is its end."""
 
     @property
     def GET(self) -> QueryDict:  # noqa: N802 - Django's name
@@ -65,7 +84,7 @@ class HotEndpoint(Endpoint):
             answer = cls.answer(request, **kwargs)
             if isinstance(answer, LeanResponse):
                 return HttpResponse(
-                    answer.content, status=answer.status_code, headers=answer.headers
+                    b"".join(answer.pieces()), status=answer.status_code, headers=answer.headers
                 )
             return answer
 

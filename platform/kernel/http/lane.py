@@ -5,6 +5,7 @@ docs/adr/0084). Routes with a fixed path may be mounted here as well; they stay 
 configuration, which documents and tests them, and both ways call the same code.
 """
 
+import sys
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
@@ -17,7 +18,7 @@ from kernel import db
 from kernel.errors import TooLarge
 from kernel.http import context, problem
 from kernel.http.exchange import Answer, Exchange
-from kernel.http.hot import HotEndpoint
+from kernel.http.hot import HotEndpoint, LeanResponse
 
 StartResponse = Callable[..., Any]
 Environ = dict[str, Any]
@@ -28,13 +29,14 @@ _REASONS = {status.value: f"{status.value} {status.phrase}" for status in HTTPSt
 class LaneRequest:
     """As much of Django's HttpRequest as hot endpoints use."""
 
-    __slots__ = ("META", "_body", "_method", "path_info")
+    __slots__ = ("META", "_body", "_left", "_method", "path_info")
 
     def __init__(self, environ: Environ) -> None:
         self.META = environ
         self._method: str = environ["REQUEST_METHOD"]
         self.path_info: str = environ["PATH_INFO"]
         self._body: bytes | None = None
+        self._left: int | None = None
 
     @property
     def method(self) -> str:
@@ -58,6 +60,15 @@ class LaneRequest:
             if len(self._body) > largest:
                 raise TooLarge(f"A request body has {largest} bytes at most.")
         return self._body
+
+    def read(self, size: int, /) -> bytes:
+        """Read on in a body of any length; nothing is its end."""
+        if self._left is None:
+            length = self.META.get("CONTENT_LENGTH") or ""
+            self._left = int(length) if length.isdigit() else sys.maxsize
+        piece: bytes = self.META["wsgi.input"].read(min(size, self._left))
+        self._left -= len(piece)
+        return piece
 
     @property
     def GET(self) -> QueryDict:  # noqa: N802 - Django's name
@@ -88,15 +99,21 @@ class FastLane:
         request = LaneRequest(environ)
         facts = self._exchange.begin(environ, request.method, request.path_info)
         facts.route = route
+        body: Iterable[bytes]
         try:
             answer = self._answer(endpoint, request)
-            self._exchange.finish(facts, environ.get("HTTP_ACCEPT_ENCODING", ""), answer)
+            if isinstance(answer, LeanResponse) and answer.file is not None:
+                self._exchange.conclude(facts, answer.status_code, answer.headers)
+                body = answer.pieces()
+            else:
+                self._exchange.finish(facts, environ.get("HTTP_ACCEPT_ENCODING", ""), answer)
+                body = [answer.content]
         finally:
             context.leave()
             if db.touched():
                 close_old_connections()
         start_response(_REASONS[answer.status_code], list(answer.headers.items()))
-        return [answer.content]
+        return body
 
     def _answer(self, endpoint: type[HotEndpoint], request: LaneRequest) -> Answer:
         try:
