@@ -5,7 +5,6 @@ The only place that knows all apps. ``ConfigConfig.ready`` imports it once they 
 
 from accounts.services.owners import MembershipOwners
 from audit.doctor import CHECKS as AUDIT_CHECKS
-from audit.jobs import run_sealer
 from audit.jobs import on_tenant_closed, run_sealer
 from audit.services import requests as audit_requests
 from audit.streams.dispatcher import run_streams
