@@ -29,6 +29,9 @@ from bench.systems.server import HOST
 from bench.usage.loading import METERS, Month, load
 
 CONNECTIONS: Final = 100
+MOST: Final = 100
+"""How many customers and features one call names."""
+CALLS: Final = 11
 QUESTIONS: Final[dict[str, tuple[str, dict[str, str]]]] = {
     "total": ("bench_sum", {}),
     "days_by_region": (
@@ -49,6 +52,7 @@ class Asked:
     latencies: dict[str, dict[str, float]]
     cpu_ms_a_query: float
     at_once_seconds: float
+    access_seconds: dict[str, float]
     invalid: str | None
 
 
@@ -107,6 +111,7 @@ def ask(system: Innkeeper, month: Month, *, rate: float, seconds: float) -> Aske
         latencies,
         round(cpu, 2),
         round(_at_once(system, month), 3),
+        _access(system, month),
         result.invalid,
     )
 
@@ -136,6 +141,23 @@ def _at_once(system: Innkeeper, month: Month) -> float:
         began = perf_counter()
         list(pool.map(lambda guest: system.call("GET", path, tenant=guest.id), month.guests))
         return perf_counter() - began
+
+
+def _access(system: Innkeeper, month: Month) -> dict[str, float]:
+    """Values of up to 100 customers times 100 features in one call: the first time and the median.
+
+    The shipped features, filled up with names that no plan grants.
+    """
+    known = [feature["key"] for feature in system.call("GET", "/api/v1/features")]
+    names = [*known, *(f"no_feature_{number}" for number in range(MOST))][:MOST]
+    body = {"customers": [guest.id for guest in month.guests][:MOST], "features": names}
+    taken = []
+    for _ in range(CALLS):
+        began = perf_counter()
+        found = system.call("POST", "/api/v1/access/query", body)
+        taken.append(perf_counter() - began)
+        assert len(found["customers"]) == len(body["customers"])
+    return {"first": round(taken[0], 3), "p50": round(sorted(taken)[CALLS // 2], 3)}
 
 
 def say(words: str) -> None:
