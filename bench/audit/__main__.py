@@ -16,6 +16,7 @@ import django
 def main() -> int:
     """Run one measurement and print it."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    os.environ.setdefault("INNKEEPER_POOL_SIZE", "10")  # eight threads of a drill
     django.setup()
     from bench.audit import measurements, sealing  # noqa: PLC0415 - Django must be set up first
 
