@@ -20,13 +20,17 @@ from bench.systems.server import Server
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """One kind of request against one system; `items` is how many things one request carries."""
+    """One kind of request against one system; `items` is how many things one request carries.
+
+    `connections` are its own where its claim names them, otherwise the run's.
+    """
 
     name: str
     title: str
     server: Server
     requests: tuple[Request, ...]
     items: int = 1
+    connections: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +122,11 @@ def _visit(rung: Rung, seconds: float, connections: int, label: str) -> Round:
     work_before = server.own_cpu_seconds()
     database_before = processes.cpu_seconds(*server.database_roots)
     rate = closed_loop.run(
-        server.url, rung.requests, connections=connections, seconds=seconds, run_id=run_id
+        server.url,
+        rung.requests,
+        connections=rung.connections or connections,
+        seconds=seconds,
+        run_id=run_id,
     )
     per_request = 1000 / max(rate.requests, 1)
     return Round(

@@ -25,6 +25,11 @@ WINDOWS_TRIED = 4  # for each that is wanted, when the machine is not ours alone
 EXACT_CLIENTS, EXACT_PROCESSES = 64, 4
 LIMITED_PLAN, PLAN_REQUESTS = "professional", 10_000
 ASSEMBLY_PLAN, ASSEMBLY_LIMIT = "trial", 100
+INGEST = (
+    ("ingest", "usage.ingest_singles", "one a request from 16 connections"),
+    ("ingest100", "usage.ingest_rate", "in batches of 100"),
+    ("ingest1000", "usage.ingest_rate_thousands", "in batches of 1,000"),
+)
 COUNTED = ("no_failures", "open_verify_answers", "open_livez_answers")
 
 
@@ -142,18 +147,12 @@ def _ladder_claims(ladder: Ladder) -> list[Claim]:
                 " ×",
             ),
         ]
-    if batch := found.get("ingest100"):
-        limit = budgets.get("usage.ingest_rate").extra["goal_events_per_s"]
-        rates = bootstrap([rate * batch.rung.items for rate in batch.rates])
-        claims.append(
-            at_least(
-                "ingest_rate",
-                f"at least {limit:,} events/s, durable and deduplicated, in batches of 100",
-                rates,
-                limit,
-                " events/s",
-            )
-        )
+    for name, budget, words in INGEST:
+        if measured := found.get(name):
+            limit = budgets.get(budget).extra["goal_events_per_s"]
+            rates = bootstrap([rate * measured.rung.items for rate in measured.rates])
+            statement = f"at least {limit:,} events/s, durable and deduplicated, {words}"
+            claims.append(at_least(f"{name}_rate", statement, rates, limit, " events/s"))
     failed = {name: one.refused() for name, one in found.items() if one.refused()}
     claims.append(exactly("no_failures", "no request of the ladder failed", failed, {}))
     return claims

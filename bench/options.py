@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 FLOORS = {"raw": "raw", "django": "django_view", "drf": "drf_view"}
-OURS = ("health", "verify", "entitlement", "ingest", "ingest100")
+OURS = ("health", "verify", "entitlement", "ingest", "ingest100", "ingest1000")
 PEERS = ("assembly", "assembly_lean")
 LEGS = ("open", "exact")
 PARTS = (*FLOORS, *OURS, *PEERS, *LEGS)
@@ -16,8 +16,9 @@ TITLES = {
     "health": "GET /livez",
     "verify": "POST /api/v1/keys/verify",
     "entitlement": "GET …/entitlements/{feature}/value",
-    "ingest": "POST /api/v1/events, one event",
+    "ingest": "POST /api/v1/events, one event, 16 connections",
     "ingest100": "POST /api/v1/events, batch of 100",
+    "ingest1000": "POST /api/v1/events, batch of 1,000",
     "assembly": "the usual assembly",
     "assembly_lean": "the usual assembly, no audit entry",
 }

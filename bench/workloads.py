@@ -53,9 +53,9 @@ def ingest(guests: list[Guest]) -> tuple[Request, ...]:
     )
 
 
-def ingest_batch(guests: list[Guest]) -> tuple[Request, ...]:
-    """A hundred usage events a request, of ten subjects, for each tenant in turn."""
-    events = [_event(index) for index in range(BATCH)]
+def ingest_batch(guests: list[Guest], size: int = BATCH) -> tuple[Request, ...]:
+    """So many usage events a request, of ten subjects, for each tenant in turn."""
+    events = [_event(index) for index in range(size)]
     return tuple(
         json_request("POST", EVENTS, guest.key, events, Content_Type=BATCH_TYPE) for guest in guests
     )

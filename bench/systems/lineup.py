@@ -15,6 +15,9 @@ from bench.systems.innkeeper import Guest, Innkeeper
 from bench.systems.server import Server
 
 TENANTS = 8
+ITEMS = {"ingest100": 100, "ingest1000": 1_000}
+SINGLES_CONNECTIONS = 16
+"""What the claim about single events is made for."""
 
 
 @dataclass(slots=True)
@@ -64,10 +67,19 @@ def _start_ours(options: Options, systems: Systems, folder: Path, stack: ExitSta
         "entitlement": workloads.entitlement(systems.guests),
         "ingest": workloads.ingest(systems.guests),
         "ingest100": workloads.ingest_batch(systems.guests),
+        "ingest1000": workloads.ingest_batch(systems.guests, 1_000),
     }
     for name in [part for part in OURS if part in options.parts]:
-        items = innkeeper.BATCH if name == "ingest100" else 1
-        systems.rungs.append(Rung(name, TITLES[name], ours.server, requests[name], items))
+        systems.rungs.append(
+            Rung(
+                name,
+                TITLES[name],
+                ours.server,
+                requests[name],
+                ITEMS.get(name, 1),
+                SINGLES_CONNECTIONS if name == "ingest" else None,
+            )
+        )
 
 
 def _start_peers(options: Options, systems: Systems, folder: Path, stack: ExitStack) -> None:
