@@ -12,10 +12,13 @@ from decimal import Decimal
 from typing import Any, Final
 
 from billing.usage.models import Aggregation, Meter
-from billing.usage.models.meters import PERCENTILES
+from billing.usage.models.meters import OF_SINGLE_EVENTS, PERCENTILES
 from billing.usage.queries import levels, sources, windows
+from billing.usage.queries.archives import newest_archived
 from billing.usage.queries.question import CUSTOMER, SUBJECT, Question, Row
 from kernel import db
+from kernel.errors import Gone
+from kernel.tenancy import tenant_or_none
 
 _MIDDLE: Final = "percentile_disc(0.5) WITHIN GROUP (ORDER BY part.total{order})"
 # For each aggregation what it reads of a part, and how parts become one figure.
@@ -49,8 +52,14 @@ _ZERO_WHEN_EMPTY: Final = {Aggregation.COUNT, Aggregation.UNIQUE_COUNT}
 
 
 def measure(question: Question) -> list[Row]:
-    """Answer a question, ordered by window start, then by group; empty windows have no row."""
+    """Answer a question, ordered by window start, then by group; empty windows have no row.
+
+    Raises:
+        kernel.errors.Gone: the meter needs the events themselves, and some were archived.
+    """
     names = list(question.group_by)
+    if question.meter.aggregation in OF_SINGLE_EVENTS:
+        _need_events(question)
     if question.meter.aggregation == Aggregation.WEIGHTED_SUM:
         statement, parameters = levels.statement(question, _columns(question))
     elif question.window is None:
@@ -64,6 +73,19 @@ def measure(question: Question) -> list[Row]:
     if nothing and question.meter.aggregation in _ZERO_WHEN_EMPTY:
         return [_nothing(question)]
     return [_row(names, row) for row in found]
+
+
+def _need_events(question: Question) -> None:
+    tenant = tenant_or_none()
+    tenants = list(question.tenants) or ([] if tenant is None else [tenant])
+    newest = newest_archived(question.meter.id, tenants, question.start, question.end)
+    if newest is not None:
+        aggregation = question.meter.aggregation
+        raise Gone(
+            f"{aggregation} needs the events themselves, and those of {newest:%Y-%m} are archived:"
+            " ask from a later month.",
+            code="usage_archived",
+        )
 
 
 def _whole(question: Question) -> tuple[str, dict[str, Any]]:

@@ -8,8 +8,10 @@ import pytest
 
 from billing.usage.filters import advanced, simple
 from billing.usage.queries.question import WindowSize
+from kernel import db
+from kernel.errors import Gone
 from tests.billing.house import make_house
-from tests.billing.usage.reports import NOON, define, event, read, report, total
+from tests.billing.usage.reports import NOON, define, event, read, report, total, word
 
 VALUES = [
     Decimal(3),
@@ -227,3 +229,23 @@ def test_measure__another_tenant__sees_nothing(house):
     report(house.id, event(meter.slug, 1))
 
     assert total(make_house("enterprise").id, meter) is None
+
+
+def test_measure__percentile_over_archived_events__is_refused_and_later_ones_are_not(house):
+    meter, summed = define(house.id, "P95", kind := word()), define(house.id, "SUM", kind)
+    report(house.id, event(kind, 5), event(kind, 9, at=NOON + timedelta(days=40)))
+    with db.use_alias("owner"), db.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO billing_usage_closed (tenant_id, month) VALUES (%s, %s)",
+            [house.id, NOON.date().replace(day=1)],
+        )
+
+    with pytest.raises(Gone, match=f"those of {NOON:%Y-%m} are archived"):
+        read(house.id, meter)
+    with pytest.raises(Gone):
+        read(house.id, meter, start=NOON + timedelta(days=29))
+    assert total(house.id, meter, start=NOON + timedelta(days=31)) == 9
+    assert (
+        read(house.id, meter, start=NOON - timedelta(days=99), end=NOON - timedelta(days=9)) == []
+    )
+    assert total(house.id, summed) == 14
