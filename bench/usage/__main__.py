@@ -1,16 +1,17 @@
-"""``python -m bench.usage kill|query``: drills and figures of metering.
+"""``python -m bench.usage kill|memory|query``: drills and figures of metering.
 
 Each starts a system of its own as ``make run`` does, commits for real, prints one JSON line and
 removes everything again. Nothing else should run on the machine. ``--help`` of each tells more.
+Exit status 1: what the drill claims (``holds``) was not found.
 """
 
 import argparse
 import json
 import sys
 
-from bench.usage import kill, query
+from bench.usage import kill, memory, query
 
-MEASUREMENTS = {"kill": kill, "query": query}
+MEASUREMENTS = {"kill": kill, "memory": memory, "query": query}
 
 
 def main() -> int:
@@ -22,7 +23,7 @@ def main() -> int:
     options = parser.parse_args()
     result = MEASUREMENTS[options.measurement].run(options)
     sys.stdout.write(json.dumps({"measurement": options.measurement, **result}) + "\n")
-    return 0
+    return 0 if result.get("holds", True) else 1
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Whom a drill kills, and how what was killed comes back."""
 
+import json
 import os
 import signal
 import subprocess
@@ -44,9 +45,18 @@ def worker(server: int, *, spare: int = 1) -> int | None:
 
     ``spare`` others must be left to serve: granian starts another only seconds after a death.
     """
-    found = [pid for pid in children(server) if b"granian" in command_line(pid)]
-    old = [pid for pid in found if age(pid) > YOUNG_S]
+    old = [pid for pid in _workers(server) if age(pid) > YOUNG_S]
     return max(old, key=age) if len(old) > spare else None
+
+
+def serving(home: Path) -> list[int]:
+    """List the serving processes of a home."""
+    record = json.loads((home / "run" / "launcher.json").read_text())
+    return _workers(record["sessions"]["server"])
+
+
+def _workers(server: int) -> list[int]:
+    return [pid for pid in children(server) if b"granian" in command_line(pid)]
 
 
 def backend(home: Path) -> int | None:
