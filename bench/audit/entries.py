@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
+import psycopg
+
 from audit.registry import Action, Severity, registry
 from audit.sealing.sealer import Sealer
 from audit.services import Context, record
 from audit.services.buffer import write
 from audit.services.entry import Draft, Entry, Target, build
 from kernel import db
+from kernel.postgres import Role, targets
 from kernel.tenancy import across_tenants
 
 ACTION: Final = Action("bench.changed", Severity.INFO, "{actor} changed {target}")
@@ -126,13 +129,38 @@ def counted(work: Callable[[], object]) -> int:
     before = _calls()
     work()
     after = _calls()
-    return sum(after[key] - before.get(key, 0) for key in after) - 1
+    return sum(after[key] - before.get(key, 0) for key in after) - 1  # less the count's own
 
 
 def _calls() -> Mapping[tuple[Any, ...], int]:
-    with db.use_alias("owner"), db.cursor() as cursor:
-        cursor.execute(
-            "SELECT userid, dbid, queryid, toplevel, calls FROM pg_stat_statements "
+    with _superuser() as link:
+        rows = link.execute(
+            "SELECT userid, dbid, queryid, calls FROM monitoring.pg_stat_statements "
             "WHERE toplevel AND query !~* '^(begin|commit)'"
         )
-        return {tuple(row[:4]): row[4] for row in cursor.fetchall()}
+        return {tuple(row[:3]): row[3] for row in rows}
+
+
+@contextmanager
+def _superuser() -> Iterator[psycopg.Connection[Any]]:
+    """Connect as the one role that sees what all the others do."""
+    target = targets()[Role.OWNER].as_role(Role.BOOTSTRAP)
+    with psycopg.connect(target.dsn(), autocommit=True) as link:
+        yield link
+
+
+def spent_by(work: Callable[[], object], times: int) -> dict[str, float]:
+    """Return the CPU of one piece of work, here and in all backends: the cluster must be ours."""
+    work()
+    with _superuser() as link:
+        pids = [row[0] for row in link.execute(
+            "SELECT pid FROM pg_stat_activity "
+            "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        )]  # fmt: skip
+    spent, server = Spent(), sum(map(process_cpu, pids))
+    started = time.process_time()
+    for _ in range(times):
+        work()
+    spent.client = (time.process_time() - started) * 1e6
+    spent.server = (sum(map(process_cpu, pids)) - server) * 1e6
+    return spent.per(times)

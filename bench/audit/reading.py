@@ -2,6 +2,7 @@
 
 import random
 from base64 import b64decode
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,7 +13,17 @@ from audit.services.buffer import write
 from audit.tree.verify import check_inclusion
 from audit.verification.run import verify as verify_logs
 from bench.audit.api import Api
-from bench.audit.entries import CONTEXT, Spent, backend, counted, entry, load, metered, spread
+from bench.audit.entries import (
+    CONTEXT,
+    Spent,
+    backend,
+    counted,
+    entry,
+    load,
+    metered,
+    spent_by,
+    spread,
+)
 from kernel import db
 from kernel.ids import encode, new_id
 from kernel.tenancy import across_tenants, tenant_context
@@ -61,12 +72,15 @@ def proof(count: int) -> dict[str, Any]:
             answer = api.get(tenant, f"/events/{encode('aud', events[place])}/proof")
             times[size].append(answer.ms)
             _check(answer.json())
-    tenant, events = trees[sizes[-1]]
-    path = f"/events/{encode('aud', events[1])}/proof"
+    calls = {
+        size: partial(api.get, tenant, f"/events/{encode('aud', events[1])}/proof")
+        for size, (tenant, events) in trees.items()
+    }
     return {
         "proofs": _SAMPLES,
         "time_by_leaves": {str(size): spread(times[size]) for size in sizes},
-        "statements": counted(lambda: api.get(tenant, path)),
+        "cpu_by_leaves": {str(size): spent_by(calls[size], _SAMPLES) for size in sizes},
+        "statements": counted(calls[sizes[-1]]),
     }
 
 
@@ -126,7 +140,11 @@ def _search(tenants: list[UUID], total: int) -> dict[str, Any]:
         "asked": len(chosen),
         "time": {name: spread(one) for name, one in times.items() if one},
         "items": {name: round(found[name] / max(1, len(times[name])), 1) for name in QUESTIONS},
-        "statements": counted(lambda: api.get(chosen[0], "/events", QUESTIONS["search"])),
+        "cpu": {
+            name: spent_by(partial(api.get, chosen[0], "/events", QUESTIONS[name]), _SAMPLES)
+            for name in ("list", "search")
+        },
+        "statements": counted(partial(api.get, chosen[0], "/events", QUESTIONS["search"])),
     }
 
 
