@@ -7,8 +7,10 @@ from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
 
-from audit.exports import bundle
+from audit.exports import archive, bundle
+from audit.exports.writers import FORMS
 from audit.models import HEADS_STREAM, Head, Stream
+from audit.queries import proofs
 from kernel.ids import InvalidIdError, decode
 from kernel.tenancy import tenant_context
 
@@ -22,6 +24,12 @@ class Command(BaseCommand):
         """Declare the options."""
         parser.add_argument("tenant", help="ten_… or UUID")
         parser.add_argument("directory", type=Path)
+        parser.add_argument(
+            "--format",
+            choices=["bundle", *FORMS],
+            default="bundle",
+            help="bundle: tlog-tiles directories; csv, parquet: a ZIP file for each log",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Export.
@@ -35,8 +43,24 @@ class Command(BaseCommand):
                 raise CommandError("Nothing of this tenant has been sealed.")
             for head in heads:
                 name = f"{Stream(head.stream).name.lower()}-{head.epoch}"
-                size = bundle.write(head, options["directory"] / name)
+                if options["format"] != "bundle":
+                    path = options["directory"] / f"{name}-{options['format']}.zip"
+                    size = _rows(head, options["format"], path)
+                else:
+                    size = bundle.write(head, options["directory"] / name)
                 self.stdout.write(f"{name}: {size} entries of {head.origin}")
+
+
+def _rows(head: Head, form: str, path: Path) -> int:
+    """Write a log as rows, and return their number; the file is whole or not there."""
+    published = proofs.checkpoint(head.log_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    with part.open("wb") as file:
+        for piece in archive.stream(form, head, published, head.tenant_id):
+            file.write(piece)
+    part.replace(path)
+    return published.size
 
 
 def _tenant(text: str) -> UUID:

@@ -1,0 +1,114 @@
+"""Verifies an export as CSV or Parquet: a ZIP file with rows, a signed note and a manifest.
+
+Lies beside `verify_bundle.py` and needs that script, the standard library and `cryptography`; for
+Parquet also `pyarrow`.
+"""
+
+import argparse
+import base64
+import csv
+import importlib
+import importlib.util
+import io
+import json
+import sys
+import zipfile
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+WIDEST = 1 << 30
+
+
+def neighbour() -> Any:
+    """Load the script beside this one, wherever the two lie."""
+    path = Path(__file__).with_name("verify_bundle.py")
+    spec = importlib.util.spec_from_file_location("verify_bundle", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+bundle = neighbour()
+
+
+def verify(path: Path, vkey: str) -> str:
+    """Recompute the log's root from the rows; return what was shown."""
+    with zipfile.ZipFile(path) as archive:
+        manifest = json.loads(archive.read("manifest.json"))
+        for name, digest in manifest["files"].items():
+            if digest_of(archive, name) != digest:
+                raise bundle.RefutedError(f"{name} differs from the manifest")
+        state = bundle.open_note(archive.read("checkpoint").decode(), vkey)
+        names = archive.namelist()
+        pruning = (
+            bundle.open_pruning(archive.read("pruned").decode(), vkey)
+            if "pruned" in names
+            else None
+        )
+        tree = bundle.Tree()
+        tree.size = manifest["first"]
+        tree.stack = [base64.b64decode(one) for one in manifest["proof"]["before"]]
+        pruned = 0
+        for index, digest, leaf in rows(archive, manifest["format"]):
+            if index != tree.size:
+                raise bundle.RefutedError(f"row {tree.size} is missing")
+            if leaf:
+                if sha256(b"\x00" + leaf.encode()).hexdigest() != digest:
+                    raise bundle.RefutedError(f"row {index} differs from its hash")
+            elif pruning is None or not pruning.covers(index):
+                raise bundle.RefutedError(f"entry {index} is missing and not signed as pruned")
+            else:
+                pruned += 1
+            tree.append(bytes.fromhex(digest))
+    if (tree.size, tree.root()) != (state.size, state.root):
+        raise bundle.RefutedError("the rows do not lead to the signed root")
+    without = f", {pruned} pruned" if pruned else ""
+    return f"valid: {state.size - manifest['first']} entries of {state.origin}{without}"
+
+
+def digest_of(archive: zipfile.ZipFile, name: str) -> str:
+    """Hash one file of the archive piece by piece."""
+    found = sha256()
+    with archive.open(name) as file:
+        while piece := file.read(1 << 20):
+            found.update(piece)
+    return found.hexdigest()
+
+
+def rows(archive: zipfile.ZipFile, form: str) -> Iterator[tuple[int, str, str]]:
+    """Go through the rows: leaf index, hash, bytes as text (empty where pruned)."""
+    with archive.open(f"entries.{form}") as file:
+        if form == "csv":
+            csv.field_size_limit(WIDEST)
+            for row in csv.DictReader(io.TextIOWrapper(file, "utf-8", newline="")):
+                yield int(row["leaf_index"]), row["leaf_hash"], row["leaf"]
+            return
+        parquet = importlib.import_module("pyarrow.parquet")
+        source = parquet.ParquetFile(io.BytesIO(file.read()))
+        for batch in source.iter_batches(columns=["leaf_index", "leaf_hash", "leaf"]):
+            for one in batch.to_pylist():
+                yield one["leaf_index"], one["leaf_hash"], one["leaf"]
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command line; return its exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("path", type=Path, help="the ZIP file")
+    parser.add_argument("--vkey", required=True, help="the log's Ed25519 verifier key")
+    options = parser.parse_args(arguments)
+    try:
+        shown = verify(options.path, options.vkey)
+    except (bundle.RefutedError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        sys.stderr.write(f"REFUTED: {error}\n")
+        return 1
+    sys.stdout.write(shown + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
