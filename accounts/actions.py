@@ -50,6 +50,19 @@ STAFF_CREATED: Final = Action(
     personal=["email"],
     help="A person may use the operator's site.",
 )
+STAFF_APPOINTED: Final = Action(
+    "staff.appointed",
+    Severity.CRITICAL,
+    "{actor} put {target} into staff groups",
+    personal=["email"],
+    help="A person is staff with what these groups may do, and no superuser.",
+)
+STAFF_GROUP_CHANGED: Final = Action(
+    "staff.group_changed",
+    Severity.CRITICAL,
+    "{actor} changed the staff group {target}",
+    help="What a group of the operator's staff may do over the API changed.",
+)
 STAFF_SIGNED_IN: Final = Action(
     "staff.signed_in", Severity.INFO, "{actor} signed in", help="A person opened a staff session."
 )
@@ -69,7 +82,9 @@ ALL: Final = (
     MEMBER_ADDED,
     MEMBER_CHANGED,
     MEMBER_REMOVED,
+    STAFF_APPOINTED,
     STAFF_CREATED,
+    STAFF_GROUP_CHANGED,
     STAFF_SIGNED_IN,
     STAFF_SIGN_IN_FAILED,
 )

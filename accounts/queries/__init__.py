@@ -1,5 +1,5 @@
-"""Reading members and keys: one module a noun."""
+"""Reading people, members and keys: one module a noun."""
 
-from accounts.queries import keys, members, platform_keys
+from accounts.queries import keys, members, platform_keys, staff
 
-__all__ = ["keys", "members", "platform_keys"]
+__all__ = ["keys", "members", "platform_keys", "staff"]

@@ -17,6 +17,7 @@ from billing.subscriptions.events import SubscriptionChanged
 from billing.usage.jobs import run_attribution, run_partitions, run_recounts, run_spool_drain
 from billing.usage.services.recording import MeteredUse
 from billing.usage.spool import note_request
+from config.staff import SignedInStaff
 from kernel import doctor, events, metrics, ports
 from kernel.gate.alarms import QuotaDue
 from kernel.http.hooks import hooks
@@ -34,6 +35,7 @@ def compose() -> None:
     ports.owners.bind(MembershipOwners())
     ports.plans.bind(SubscribedPlans())
     ports.usage.bind(MeteredUse())
+    ports.staff_sessions.bind(SignedInStaff())
     events.react(SubscriptionChanged.name, on_subscription_changed)
     events.subscribe(QuotaDue.name, "entitlements.thresholds", on_quota_due)
     events.subscribe(TenantClosed.name, "audit.offboarding", on_tenant_closed)

@@ -3,6 +3,7 @@
 import os
 from importlib.metadata import version
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from config import databases, env, logs
 
@@ -104,6 +105,8 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 8 * 3600
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _environment.public_url.startswith("https://")
+# Behind a proxy that ends TLS, browsers name this origin and Django sees plain HTTP.
+CSRF_TRUSTED_ORIGINS = ["{0.scheme}://{0.netloc}".format(urlsplit(INNKEEPER_PUBLIC_URL))]
 CSRF_FAILURE_VIEW = "kernel.http.problem.csrf_failure"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 X_FRAME_OPTIONS = "DENY"
@@ -154,7 +157,19 @@ SPECTACULAR_SETTINGS = {
                 "type": "http",
                 "scheme": "bearer",
                 "description": "A tenant key (ikt_…) or a platform key (ikp_…).",
-            }
+            },
+            "StaffSession": {
+                "type": "apiKey",
+                "in": "cookie",
+                "name": "sessionid",
+                "description": "The session of the staff pages, on the operator's routes only.",
+            },
+            "CsrfToken": {
+                "type": "apiKey",
+                "in": "header",
+                "name": "X-CSRFToken",
+                "description": "Beside a staff session: the value of the cookie csrftoken.",
+            },
         }
     },
     "SECURITY": [{"ApiKey": []}],

@@ -1,21 +1,27 @@
 """Staff pages: the operator's site and what its pages need around them."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from importlib import import_module
 from typing import Any, Final
 
+from django.conf import settings
 from django.contrib.admin import AdminSite
+from django.contrib.auth import get_user
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
+from rest_framework.authentication import CSRFCheck
 
 from accounts.actions import STAFF_SIGN_IN_FAILED, STAFF_SIGNED_IN
 from accounts.models import User
+from accounts.queries.staff import permissions_of as staff_permissions
 from audit.services import audited, record, record_failed
 from kernel import db, tenancy
 from kernel.authz import Principal, PrincipalKind, set_principal
-from kernel.errors import DomainError
+from kernel.errors import DomainError, Forbidden, Unauthenticated
 from kernel.http import problem
 
 PREFIX: Final = "/admin/"
@@ -106,6 +112,46 @@ def staff_principal(user: User) -> Principal:
     """Name a member of staff: superusers may do everything, others what actions permit them."""
     power = frozenset({"*:*"}) if user.is_superuser else frozenset[str]()
     return Principal(PrincipalKind.STAFF, user.id, label=user.email, permissions=power)
+
+
+class SignedInStaff:
+    """The kernel's port ``staff_sessions``: sessions of the site, used on the operator's API."""
+
+    def __init__(self) -> None:
+        self._store = import_module(settings.SESSION_ENGINE).SessionStore
+        self._csrf = CSRFCheck(_guarded)
+
+    def principal(self, request: HttpRequest) -> Principal:
+        """Name who is signed in: see :class:`kernel.ports.StaffSessions`.
+
+        Raises:
+            kernel.errors.Unauthenticated: the session has ended, or never was.
+            kernel.errors.Forbidden: a person who is no staff, or the CSRF token is missing.
+        """
+        request.session = self._store(request.COOKIES[settings.SESSION_COOKIE_NAME])
+        user = get_user(request)
+        if not isinstance(user, User):
+            raise Unauthenticated(
+                "The session has ended; sign in at /admin/ again.", code="session_ended"
+            )
+        if not user.is_staff:
+            raise Forbidden("This route is the operator's.", code="operator_only")
+        self._check_token(request)
+        return replace(staff_principal(user), permissions=staff_permissions(user))
+
+    def _check_token(self, request: HttpRequest) -> None:
+        """Refuse a change that another site's page may have caused; reads pass without a token."""
+        self._csrf.process_request(request)
+        if self._csrf.process_view(request, _guarded, (), {}):
+            raise Forbidden(
+                "Send the cookie csrftoken's value in the header X-CSRFToken too.",
+                code="csrf_failed",
+            )
+
+
+def _guarded(request: HttpRequest) -> HttpResponse:
+    """Stand for the API's views where Django asks which view it guards: none is exempt."""
+    return HttpResponse()
 
 
 def _signed_in(user: User) -> None:

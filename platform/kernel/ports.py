@@ -8,6 +8,10 @@ from decimal import Decimal
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
+from django.http import HttpRequest
+
+from kernel.authz import Principal
+
 T = TypeVar("T")
 
 
@@ -79,7 +83,22 @@ class UsageRecorder(Protocol):
         """
 
 
+class StaffSessions(Protocol):
+    """Who of the operator's staff is signed in."""
+
+    def principal(self, request: HttpRequest) -> Principal:
+        """Name the member of staff whose session the request's cookie carries, with permissions.
+
+        Runs as staff. A method that may change something needs the CSRF token beside the cookie.
+
+        Raises:
+            kernel.errors.Unauthenticated: the session has ended, or never was.
+            kernel.errors.Forbidden: a person who is no staff, or the token is missing.
+        """
+
+
 plans: Port[Plans] = Port("plans")
 owners: Port[Owners] = Port("owners")
 usage: Port[UsageRecorder] = Port("usage")
-ALL: tuple[Port[Any], ...] = (plans, owners, usage)
+staff_sessions: Port[StaffSessions] = Port("staff_sessions")
+ALL: tuple[Port[Any], ...] = (plans, owners, usage, staff_sessions)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 
+import orjson
 import pytest
 from django.test import Client
 from django.utils import timezone
@@ -18,7 +19,18 @@ from kernel.authz import Access, Scope, permits, registry
 from kernel.http.routes import walk
 from tenants import services
 from tests.contract.url_map import VERBS, api_routes, cases, filled
-from tests.guests import Answer, call, client, inside, new_guest, new_key, operator_key, system
+from tests.guests import (
+    JSON,
+    Answer,
+    call,
+    client,
+    fresh,
+    inside,
+    new_guest,
+    new_key,
+    operator_key,
+    system,
+)
 
 ALL = tuple(permission.name for permission in registry.all())
 CASES = [
@@ -41,6 +53,7 @@ BODIES = {"api/v1/keys/verify": {"key": "nonsense"}}
 LET_IN = Outcome()
 LACKS = Outcome(403, ("insufficient_permissions",))
 OPERATORS = Outcome(403, ("operator_only",))
+TOKEN = "t" * 32
 
 
 @cache
@@ -247,6 +260,74 @@ def signed_in(*, is_staff: bool) -> Client:
         browser = Client(raise_request_exception=True)
         browser.force_login(user)
     return browser
+
+
+@cache
+def session_of(*permissions: str) -> Client:
+    """Give a browser of a member of staff whose one group has exactly these permissions."""
+    with system():
+        name = fresh("group")
+        staff.set_group(name, permissions)
+        user = staff.appoint(f"{name}@staff.example", "correct horse battery", [name])
+        browser = Client(enforce_csrf_checks=True, raise_request_exception=True)
+        browser.force_login(user)
+    browser.cookies["csrftoken"] = TOKEN
+    return browser
+
+
+def ask_signed_in(browser: Client, template: str, method: str, token: str = TOKEN) -> Answer:
+    body = b"" if method in ("GET", "DELETE") else orjson.dumps(BODIES.get(template, {}))
+    headers = {"X-CSRFToken": token} if token else {}
+    response = browser.generic(
+        method, filled(template), body, content_type="application/json", headers=headers
+    )
+    told = response.headers.get("Content-Type", "")
+    content = b"".join(response) if response.streaming else response.content
+    decoded = orjson.loads(content) if content and told in JSON else None
+    return Answer(response.status_code, decoded, response.headers, content)
+
+
+OPERATORS_ROUTES = [case for case in GUARDED if case.values[2].scope is Scope.OPERATOR]
+OTHER_ROUTES = [case for case in GUARDED if case.values[2].scope is not Scope.OPERATOR]
+CHANGES = [case for case in OPERATORS_ROUTES if case.values[1] != "GET"]
+
+
+@pytest.mark.parametrize(("template", "method", "access"), OPERATORS_ROUTES)
+def test_staff_session__exactly_the_permission__is_let_in(template, method, access):
+    answer = ask_signed_in(session_of(access.permission), template, method)
+
+    assert_outcome(answer, LET_IN)
+
+
+@pytest.mark.parametrize(("template", "method", "access"), OPERATORS_ROUTES)
+def test_staff_session__all_but_the_permission__is_refused(template, method, access):
+    browser = session_of(*all_but(access.permission))
+
+    assert_outcome(ask_signed_in(browser, template, method), LACKS)
+
+
+@pytest.mark.parametrize(("template", "method", "access"), OPERATORS_ROUTES)
+def test_staff_session__staff_without_a_group__is_refused(template, method, access):
+    assert_outcome(ask_signed_in(signed_in(is_staff=True), template, method), LACKS)
+
+
+@pytest.mark.parametrize(("template", "method", "access"), OPERATORS_ROUTES)
+def test_staff_session__person_who_is_no_staff__is_refused(template, method, access):
+    assert_outcome(ask_signed_in(signed_in(is_staff=False), template, method), OPERATORS)
+
+
+@pytest.mark.parametrize(("template", "method", "access"), CHANGES)
+def test_staff_session__change_without_csrf_token__is_refused(template, method, access):
+    answer = ask_signed_in(session_of("*:*"), template, method, token="")
+
+    assert_outcome(answer, Outcome(403, ("csrf_failed",)))
+
+
+@pytest.mark.parametrize(("template", "method", "access"), OTHER_ROUTES)
+def test_staff_session__route_of_tenants__opens_nothing(template, method, access):
+    answer = ask_signed_in(session_of("*:*"), template, method)
+
+    assert_outcome(answer, Outcome(401, ("missing_credential",)))
 
 
 @pytest.mark.parametrize("method", ["get", "post"])

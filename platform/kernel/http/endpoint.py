@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 from kernel import db, idempotency, tenancy
 from kernel.authz import ANONYMOUS, Access, Principal, PrincipalKind, Scope, current_principal
 from kernel.errors import DomainError, Forbidden, MethodNotAllowed, Unauthenticated
+from kernel.http import staff_session
 from kernel.http.admittance import admit_request, facts_of_request
 from kernel.http.hooks import hooks
 
@@ -113,6 +114,8 @@ class Endpoint(APIView):
     def _admitted(self, request: HttpRequest, access: Access) -> Principal:
         facts_of_request().secret = access.secret
         try:
+            if staff_session.presented(request, access):
+                return staff_session.admit(request, access)
             return admit_request(request, access, None)
         except (Forbidden, Unauthenticated) as refused:
             tell_denied(refused)

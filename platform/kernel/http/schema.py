@@ -81,9 +81,17 @@ class EndpointSchema(AutoSchema):
         return nouns[:1] or ["operations"]
 
     def get_auth(self) -> list[dict[str, Any]]:
-        """Ask for no credential on public routes."""
+        """Ask for no credential on public routes, for a key or a staff session on operator's."""
         access = self._access()
-        return [{}] if access is not None and access.scope is Scope.PUBLIC else []
+        if access is not None and access.scope is Scope.PUBLIC:
+            return [{}]
+        if access is not None and access.scope is Scope.OPERATOR:
+            session: dict[str, Any] = {"StaffSession": []}
+            return [
+                {"ApiKey": []},
+                session if self.method == "GET" else session | {"CsrfToken": []},
+            ]
+        return []
 
     def get_override_parameters(self) -> list[Any]:
         """Add the headers that the scope and the method bring."""
