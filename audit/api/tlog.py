@@ -8,6 +8,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.response import Response
 
+from audit.anchoring import evidence
 from audit.api.text import BytesRenderer, TextRenderer
 from audit.c2sp.errors import FormatError
 from audit.c2sp.tiles import FULL, TilePath, encode_entries, parse_tile_path, tile_width
@@ -71,12 +72,14 @@ class HeadsCheckpoint(Endpoint):
 
     @extend_schema(operation_id="audit_heads_checkpoint", responses={(200, "text/plain"): str})
     def get(self, request: Any) -> HttpResponseBase:
-        """Read the newest note that fixes the states of all logs."""
+        """Read the newest note that fixes the states of all logs, cosigned by its witnesses."""
         with tenant_context(PLATFORM_TENANT):
-            published = logs.published(logs.heads_log().log_id, at_least=1)
-        if published is None:
-            raise NotFound
-        return Response(published.note, headers={"Cache-Control": _FRESH})
+            log_id = logs.heads_log().log_id
+            published = logs.published(log_id, at_least=1)
+            if published is None:
+                raise NotFound
+            note = evidence.cosigned(log_id, published.size, published.note)
+        return Response(note, headers={"Cache-Control": _FRESH})
 
 
 class HeadsTile(Endpoint):

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from audit.api import erasures, events, exports, ingest, logs, retention, streams, tlog
+from audit.api import anchors, erasures, events, exports, ingest, logs, retention, streams, tlog
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("audit/events", ingest.Events.as_view(), name="audit-events"),
@@ -35,5 +35,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("audit/streams/<str:stream>/pause", streams.Pause.as_view(), name="audit-stream-pause"),
     path("audit/streams/<str:stream>/resume", streams.Resume.as_view(), name="audit-stream-resume"),
     path("audit/streams/<str:stream>/test", streams.Test.as_view(), name="audit-stream-test"),
+    path("admin/audit/anchors", anchors.Anchors.as_view(), name="admin-audit-anchors"),
     path("admin/audit/events", events.OperatorEventList.as_view(), name="admin-audit-events"),
 ]

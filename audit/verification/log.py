@@ -18,7 +18,7 @@ from audit.sealing import anchors
 from audit.sealing.keys import KeyRing
 from audit.sealing.tiles import DatabaseTiles
 from audit.tree.proofs import TreeError, frontier_at
-from audit.verification import entry, pruned, storage
+from audit.verification import anchored, entry, pruned, storage
 from audit.verification.findings import LogReport, Verdict
 from audit.verification.growth import Growth, Nodes, in_order
 from audit.verification.storage import StoredHead, StoredNote
@@ -63,24 +63,25 @@ class LogVerifier:
 
         The log may grow meanwhile: all is read from one snapshot, the anchored note before it.
         """
-        anchored = anchors.newest(self._head.log_id)
+        in_file = anchors.newest(self._head.log_id)
         with db.atomic():
             with db.cursor() as cursor:
                 cursor.execute(_SNAPSHOT)
             self._head = storage.head(self._head.log_id)
             self.report.size = self._head.size
-            self._run(anchored)
+            self._run(in_file)
         return self.report
 
-    def _run(self, anchored: Checkpoint | None) -> None:
+    def _run(self, in_file: Checkpoint | None) -> None:
         notes = storage.notes(self._head.log_id)
         states = [(note.size, note.root, _of(note)) for note in notes]
         states += [
             (size, root, "the heads log's entry")
             for size, root in storage.heads_states(self._head.log_id).items()
         ]
-        if anchored is not None:
-            states.append((anchored.size, anchored.root, "the anchored checkpoint"))
+        if in_file is not None:
+            states.append((in_file.size, in_file.root, "the anchored checkpoint"))
+        states += anchored.states(self.report, self._head.log_id, notes)
         self._pruned = pruned.announced(self.report, self._head, self._ring)
         if self._pruned.upto:
             states.append((self._pruned.upto, self._pruned.root, "the announced pruning"))

@@ -4,6 +4,7 @@ The only place that knows all apps. ``ConfigConfig.ready`` imports it once they 
 """
 
 from accounts.services.owners import MembershipOwners
+from audit.anchoring.service import run_anchors
 from audit.doctor import CHECKS as AUDIT_CHECKS
 from audit.jobs import on_tenant_closed, run_sealer
 from audit.services import requests as audit_requests
@@ -43,6 +44,7 @@ def compose() -> None:
     hooks.finished.append(note_request)
     services.register("audit-sealer", run_sealer)
     services.register("audit-streams", run_streams)
+    services.register("audit-anchors", run_anchors)
     services.register("usage-spool", run_spool_drain)
     services.register("usage-recounts", run_recounts)
     services.register("usage-attribution", run_attribution)

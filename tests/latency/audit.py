@@ -174,6 +174,7 @@ CASES: dict[str, Case] = {
     "POST /api/v1/audit/streams/<str:stream>/pause": of_stream("POST", "/pause"),
     "POST /api/v1/audit/streams/<str:stream>/resume": of_stream("POST", "/resume"),
     "POST /api/v1/audit/streams/<str:stream>/test": of_stream("POST", "/test", 202),
+    "GET /api/v1/admin/audit/anchors": of_operator("GET", "/anchors"),
     "GET /api/v1/admin/audit/events": Case(
         always(
             lambda world: json_call(

@@ -72,14 +72,18 @@ def resolve(host: str, port: int, deadline: Deadline, *, plain: bool) -> str:
     Raises:
         OutboundError: the name is unknown, leads to a forbidden address, or takes too long.
     """
-    found = _look_up(host, port, deadline)
+    found = look_up(host, port, deadline)
     if not all(admits(ipaddress.ip_address(one), port, plain=plain) for one in found):
         raise OutboundError(Fault.ADDRESS_REFUSED)
     return found[0]
 
 
-def _look_up(host: str, port: int, deadline: Deadline) -> Sequence[str]:
-    """Ask the system's resolver, which knows no timeout: in a thread that may be left behind."""
+def look_up(host: str, port: int, deadline: Deadline) -> Sequence[str]:
+    """Ask the system's resolver, which knows no timeout: in a thread that may be left behind.
+
+    Raises:
+        OutboundError: the name is unknown, or the resolver takes too long.
+    """
     answers: queue.SimpleQueue[list[str] | None] = queue.SimpleQueue()
     if not _RESOLVING.acquire(timeout=deadline.left()):
         raise OutboundError(Fault.TIMEOUT)

@@ -26,7 +26,7 @@ def dialled(target: Target, deadline: Deadline) -> Iterator[socket.socket]:
         OutboundError: the address is refused, nobody answers, or the name is not proven in time.
     """
     try:
-        address = addresses.resolve(target.host, target.port, deadline, plain=target.plain)
+        address = _address(target, deadline)
         timeout = min(CONNECT_S, deadline.left())
         with socket.create_connection((address, target.port), timeout=timeout) as raw:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -41,6 +41,12 @@ def dialled(target: Target, deadline: Deadline) -> Iterator[socket.socket]:
                     yield proven
     except OSError as error:
         raise OutboundError(_fault(error, deadline)) from error
+
+
+def _address(target: Target, deadline: Deadline) -> str:
+    if target.trusted:
+        return addresses.look_up(target.host, target.port, deadline)[0]
+    return addresses.resolve(target.host, target.port, deadline, plain=target.plain)
 
 
 def _fault(error: OSError, deadline: Deadline) -> Fault:

@@ -25,6 +25,8 @@ class Target:
     host: str
     port: int
     path: str
+    trusted: bool = False
+    """Given by the operator: it may lead anywhere."""
 
     @property
     def plain(self) -> bool:
@@ -38,8 +40,12 @@ class Target:
         return host if self.port == PORTS[self.scheme] else f"{host}:{self.port}"
 
 
-def parse(url: str, schemes: Collection[str], *, pointer: str = "/url") -> Target:
+def parse(
+    url: str, schemes: Collection[str], *, pointer: str = "/url", trusted: bool = False
+) -> Target:
     """Read and judge an address that a customer gives. Resolves nothing: dialling judges again.
+
+    One of the operator's own settings is ``trusted``: only its shape is judged.
 
     Raises:
         kernel.errors.Invalid: the shape, scheme, port or literal address is not one that we call.
@@ -59,8 +65,9 @@ def parse(url: str, schemes: Collection[str], *, pointer: str = "/url") -> Targe
         detail = "An address names a host, without user, password and fragment."
         raise _refused(detail, pointer)
     path = (split.path or "/") + (f"?{split.query}" if split.query else "")
-    target = Target(split.scheme, host, PORTS[split.scheme] if port is None else port, path)
-    if not _may_be_called(target):
+    port = PORTS[split.scheme] if port is None else port
+    target = Target(split.scheme, host, port, path, trusted)
+    if not trusted and not _may_be_called(target):
         detail = "Addresses, ports or plain connections of this kind are not called from here."
         raise _refused(detail, pointer)
     return target
