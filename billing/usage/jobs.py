@@ -82,6 +82,7 @@ def run_attribution(stop: threading.Event) -> None:
 @job("usage.archive", cron="23 3 * * *")
 def archive_months() -> None:
     """Archive and drop what has outlived its plans' retention. One worker does each month."""
+    archiving.sort_strays()
     for step in archiving.due(datetime.now(UTC).date()):
         files = archiving.archive(step)
         events = sum(file.events for file in files)

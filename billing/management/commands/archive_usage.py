@@ -26,6 +26,8 @@ class Command(BaseCommand):
             CommandError: a file could not be read back, or the month is malformed.
         """
         months = None if options["month"] is None else [_month(options["month"])]
+        if not options["dry_run"]:
+            archiving.sort_strays(months)
         steps = archiving.due(datetime.now(UTC).date(), months)
         for number, step in enumerate(steps, start=1):
             self.stdout.write(f"{number} of {len(steps)}: {_told(step)}")

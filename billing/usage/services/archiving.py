@@ -45,7 +45,7 @@ ORDER BY 1
 _STRAYS: Final = """
 SELECT DISTINCT billing_usage_month(time) FROM billing_usage_event_default
 WHERE time < date_trunc('month', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'
-  AND time >= '1970-01-01' ORDER BY 1
+  AND time >= '1900-01-01' ORDER BY 1
 """
 _FILES: Final = """
 SELECT file, tenant_id, events, bytes, sha256, first_at, last_at, written_at, removed_at
@@ -109,6 +109,18 @@ def due(today: date, months: Sequence[date] | None = None) -> list[Step]:
                 if step is not None:
                     steps.append(step)
     return steps
+
+
+def sort_strays(months: Sequence[date] | None = None) -> None:
+    """Make partitions of past months whose events wait in the default one, so that they can go.
+
+    ``months`` narrows it, as in :func:`due`.
+    """
+    with db.use_alias("owner"), db.cursor() as cursor:
+        cursor.execute(_STRAYS)
+        for (month,) in cursor.fetchall():
+            if months is None or month in months:
+                cursor.execute("SELECT billing_usage_make_month(%s)", [month])
 
 
 def archive(step: Step, say: Say = lambda text: None) -> list[Archived]:
@@ -183,11 +195,8 @@ def _closable(tenants: Sequence[UUID | None]) -> list[UUID]:
 
 
 def _partitions() -> Iterator[tuple[date, str]]:
-    """List the months that are partitions; those that wait in the default one become such first."""
+    """List the months that are partitions."""
     with db.cursor() as cursor:
-        cursor.execute(_STRAYS)
-        for (month,) in cursor.fetchall():
-            cursor.execute("SELECT billing_usage_make_month(%s)", [month])
         cursor.execute(_PARTITIONS)
         names = [str(row[0]) for row in cursor.fetchall()]
     for name in names:

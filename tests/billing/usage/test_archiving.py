@@ -25,7 +25,7 @@ from kernel.gate.wire import HotConnection
 from tests.billing.house import call, make_house
 from tests.billing.usage.reports import as_staff, define, event, report, send, total, word
 
-MONTHS = [date(year, month, 1) for year in range(1972, 2014) for month in range(1, 13)]
+MONTHS = [date(year, month, 1) for year in range(1940, 1969) for month in range(1, 13)]
 random.shuffle(MONTHS)
 
 
@@ -338,3 +338,15 @@ def test_archives__file_changed_later__is_named(house, month):
     assert faults() == {name: "its checksum is another"}
     file.file.unlink()
     assert faults() == {name: "No such file or directory"}
+
+
+def test_sort_strays__events_beside_every_month__can_be_archived(house):
+    month = MONTHS.pop()
+    meter = define(house.id)
+    report(house.id, event(meter.slug, 5, at=within(month)))
+
+    archiving.sort_strays([month])
+    [file] = archiving.archive(step(month, house.id))
+
+    assert file.events == 1
+    assert total(house.id, meter) == 5
