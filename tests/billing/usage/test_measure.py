@@ -61,6 +61,27 @@ def test_measure__null_and_missing_values__count_in_nothing(house, aggregation):
     assert total(house.id, meter) == (1 if aggregation == "UNIQUE_COUNT" else 5)
 
 
+@pytest.mark.parametrize(
+    ("aggregation", "of_100", "of_99"),
+    [("P50", 50, 50), ("P90", 90, 90), ("P95", 95, 95), ("P99", 99, 99), ("MEDIAN", "50.5", 50)],
+)
+def test_measure__percentile__is_the_value_of_its_rank(house, aggregation, of_100, of_99):
+    meter = define(house.id, aggregation)
+    values = random.Random(7).sample(range(1, 101), 100)
+    report(house.id, *(event(meter.slug, value) for value in values if value < 100))
+    assert total(house.id, meter) == of_99
+
+    report(house.id, event(meter.slug, 100))
+    assert total(house.id, meter) == Decimal(of_100)
+
+
+def test_measure__median_of_long_numbers__is_not_rounded(house):
+    meter = define(house.id, "MEDIAN")
+    report(house.id, event(meter.slug, "12345678901234567890.5"), event(meter.slug, "0.25"))
+
+    assert total(house.id, meter) == Decimal("6172839450617283945.375")
+
+
 def test_measure__latest__is_by_time_then_by_ingest(house):
     meter = define(house.id, "LATEST")
     report(house.id, event(meter.slug, 2, at=NOON + timedelta(seconds=1)))

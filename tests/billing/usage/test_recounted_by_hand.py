@@ -1,7 +1,7 @@
 """Every aggregation against a count by hand in Python: late events, voids, corrections, civil
 windows over the days on which clocks are set."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,7 @@ from kernel import tenancy
 from tests.billing.house import House, make_house
 from tests.billing.usage.reports import define, event, read, report, word
 from tests.billing.usage.test_recount import differing
-from tests.billing.usage.test_windows import day_of, month_of
+from tests.billing.usage.test_windows import CASES, day_of, month_of
 
 GROUPS = {"m": "$.m"}
 TICK = timedelta(microseconds=1)
@@ -283,6 +283,23 @@ def test_weighted_sum__any_levels__are_what_an_integral_by_hand_gives(tenant, me
     expected = level_by_hand(facts, question)
     rows = read(tenant.id, meter, subjects=[f"{owner}a", f"{owner}b"], **question)
     assert same(shown(rows, question, owner), expected), (rows, expected)
+
+
+@pytest.mark.parametrize(("zone", "start"), CASES)
+@pytest.mark.parametrize("window", [WindowSize.DAY, WindowSize.MONTH])
+def test_windows__days_that_clocks_skip_or_repeat__are_those_of_the_zone(
+    tenant, zone, start, window
+):
+    meter, subject = define(tenant.id, "COUNT"), word()
+    instants = [start + timedelta(minutes=45) * place for place in range(4 * 32)]
+    report(tenant.id, *(event(meter.slug, at=at, subject=subject) for at in instants))
+    asked = {"window": window, "zone": zone}
+
+    for bounds in ({}, {"start": instants[0], "end": instants[-1] + TICK}):
+        rows = read(tenant.id, meter, subjects=[subject], **asked, **bounds)
+
+        expected = Counter(window_of(at, asked) for at in instants)
+        assert {(row.start, row.end): row.value for row in rows} == expected
 
 
 def test_verify_usage__after_all_of_it__names_none_of_the_meters(meters):
