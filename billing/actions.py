@@ -68,6 +68,19 @@ GRANT_VOIDED: Final = Action(
     "{actor} voided {target}",
     help="What was left of a grant cannot be used any more.",
 )
+CUSTOMER_CHANGED: Final = Action(
+    "customer.changed",
+    Severity.INFO,
+    "{actor} described the customer {tenant}",
+    personal=["primary_email", "billing_address", "description", "metadata"],
+    help="Profile or subjects of a customer were written.",
+)
+FEATURE_ARCHIVED: Final = Action(
+    "feature.archived",
+    Severity.NOTICE,
+    "{actor} archived {target}",
+    help="A feature is granted to nobody from now on.",
+)
 SUBJECT_WRITTEN: Final = Action(
     "subject.written",
     Severity.INFO,
@@ -83,6 +96,8 @@ ALL: Final = (
     PLAN_CHANGED,
     PLAN_VERSION_PUBLISHED,
     FEATURE_CREATED,
+    FEATURE_ARCHIVED,
+    CUSTOMER_CHANGED,
     OVERRIDE_GRANTED,
     OVERRIDE_PAUSED,
     OVERRIDE_REVOKED,

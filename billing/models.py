@@ -8,10 +8,11 @@ from billing.entitlements.models import (
     Override,
     ThresholdCrossing,
 )
-from billing.subscriptions.models import Subject, Subscription
+from billing.subscriptions.models import CustomerProfile, Subject, Subscription
 from billing.usage.models import Meter, UsageEvent
 
 __all__ = [
+    "CustomerProfile",
     "Entitlement",
     "EntitlementReset",
     "Feature",

@@ -10,6 +10,12 @@ PLANS_ASSIGN: Final = Permission(
     "plans:assign", "Change a tenant's plan", "The operator's: moves a tenant to another plan."
 )
 FEATURES_READ: Final = Permission("features:read", "See features", "The features of the catalogue.")
+FEATURES_WRITE: Final = Permission(
+    "features:write", "Manage features", "The operator's: create and archive features."
+)
+CUSTOMERS_WRITE: Final = Permission(
+    "customers:write", "Manage customers", "A tenant its own profile, the operator every customer."
+)
 CUSTOMERS_READ: Final = Permission(
     "customers:read", "See customers", "A tenant sees itself, the operator every tenant."
 )
@@ -29,7 +35,9 @@ ALL: Final = (
     PLANS_READ,
     PLANS_ASSIGN,
     FEATURES_READ,
+    FEATURES_WRITE,
     CUSTOMERS_READ,
+    CUSTOMERS_WRITE,
     ENTITLEMENTS_READ,
     ENTITLEMENTS_CONSUME,
     ENTITLEMENTS_MANAGE,

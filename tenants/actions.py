@@ -7,6 +7,9 @@ from audit.registry import Action, Severity
 TENANT_CREATED: Final = Action(
     "tenant.created", Severity.NOTICE, "{actor} created {tenant}", help="A tenant was created."
 )
+TENANT_RENAMED: Final = Action(
+    "tenant.renamed", Severity.INFO, "{actor} renamed {tenant}", help="A tenant has another name."
+)
 TENANT_SUSPENDED: Final = Action(
     "tenant.suspended",
     Severity.WARNING,
@@ -26,4 +29,4 @@ TENANT_CLOSED: Final = Action(
     help="To its keys the tenant is gone; it can be restored until it is purged.",
 )
 
-ALL: Final = (TENANT_CREATED, TENANT_SUSPENDED, TENANT_RESTORED, TENANT_CLOSED)
+ALL: Final = (TENANT_CREATED, TENANT_RENAMED, TENANT_SUSPENDED, TENANT_RESTORED, TENANT_CLOSED)

@@ -20,6 +20,18 @@ class TenantCreated(DomainEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TenantRenamed(DomainEvent):
+    """The tenant has another name; ``was`` is the one before."""
+
+    name: ClassVar[str] = "tenant.renamed"
+
+    slug: str
+    title: str
+    was: str
+    tenant_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TenantSuspended(DomainEvent):
     """The tenant's keys are refused."""
 

@@ -2,17 +2,20 @@
 
 from typing import Any, ClassVar, Final
 
+import msgspec
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from billing import permissions
-from billing.api.shapes import FeatureSerializer
+from billing.api.shapes import FeatureInputSerializer, FeatureSerializer
 from billing.catalog.models import Feature
 from billing.catalog.models.features import FEATURE_PREFIX
 from billing.catalog.queries import feature_by_key, live_features
+from billing.catalog.services import features as services
 from billing.usage.api import parameters
 from kernel.authz import Access, Scope
+from kernel.errors import Invalid
 from kernel.http.endpoint import Endpoint
 from kernel.ids import encode
 
@@ -20,12 +23,46 @@ ORDERS: Final = {"id": "id", "key": "key", "name": "name", "createdAt": "created
                  "updatedAt": "updated_at"}  # fmt: skip
 _MOST_PAGES: Final = 1_000_000
 _READ: Final = Access(permissions.FEATURES_READ.name, Scope.ANY_TENANT)
+_WRITE: Final = Access(permissions.FEATURES_WRITE.name, Scope.OPERATOR)
+
+
+class GivenFeature(msgspec.Struct, rename="camel", kw_only=True):
+    """A feature as OpenMeter's clients send it; what else they send is of no use here."""
+
+    key: str
+    name: str
+    metadata: dict[str, str] | None = None
+    meter_slug: str | None = None
+    meter_group_by_filters: dict[str, str] | None = None
+    advanced_meter_group_by_filters: dict[str, Any] | None = None
+
+    def feature(self) -> services.NewFeature:
+        """Give what the service takes.
+
+        Raises:
+            kernel.errors.Invalid: both kinds of filters.
+        """
+        simple, advanced = self.meter_group_by_filters, self.advanced_meter_group_by_filters
+        if simple and advanced:
+            raise Invalid(
+                "Use either meterGroupByFilters or advancedMeterGroupByFilters.",
+                code="invalid_feature",
+                pointer="/meterGroupByFilters",
+            )
+        equal = {name: {"$eq": value} for name, value in (simple or {}).items()}
+        return services.NewFeature(
+            key=self.key,
+            name=self.name,
+            meter=self.meter_slug or "",
+            group_filters=advanced or equal,
+            metadata=self.metadata or {},
+        )
 
 
 class Features(Endpoint):
     """All features."""
 
-    access: ClassVar = {"GET": _READ}
+    access: ClassVar = {"GET": _READ, "POST": _WRITE}
 
     @extend_schema(
         parameters=[
@@ -54,16 +91,32 @@ class Features(Endpoint):
         counts = {"totalCount": rows.count(), "page": page, "pageSize": size}
         return Response({**counts, "items": items})
 
+    @extend_schema(request=FeatureInputSerializer, responses={201: FeatureSerializer})
+    def post(self, request: Request) -> Response:
+        """Add a feature: metered with a meter of the operator, boolean without.
+
+        `meterGroupByFilters` let only some of the meter's groups count. Such a feature is counted
+        when it is asked about, like OpenMeter does: it has no quota to consume from exactly.
+        """
+        given = parameters.body(GivenFeature, request.data)
+        return Response(shown(services.create(given.feature())), status=201)
+
 
 class OneFeature(Endpoint):
     """One feature, by id (``ftr_…``) or key."""
 
-    access: ClassVar = {"GET": _READ}
+    access: ClassVar = {"GET": _READ, "DELETE": _WRITE}
 
     @extend_schema(responses=FeatureSerializer)
     def get(self, request: Request, feature: str) -> Response:
         """Read a feature."""
         return Response(shown(feature_by_key(feature)))
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, feature: str) -> Response:
+        """Archive a feature: nobody has it from now on. Limits of the plans stay."""
+        services.archive(feature_by_key(feature))
+        return Response(status=204)
 
 
 def shown(feature: Feature) -> dict[str, Any]:
@@ -82,6 +135,15 @@ def shown(feature: Feature) -> dict[str, Any]:
     }
     if feature.meter:
         body["meterSlug"] = feature.meter
+    if feature.group_filters:
+        body |= _filters(feature.group_filters)
     if feature.archived_at is not None:
         body["archivedAt"] = feature.archived_at
     return body
+
+
+def _filters(stored: dict[str, Any]) -> dict[str, Any]:
+    """Write filters as they can be said: as plain values where all of them are equalities."""
+    if all(set(one) == {"$eq"} for one in stored.values()):
+        return {"meterGroupByFilters": {name: one["$eq"] for name, one in stored.items()}}
+    return {"advancedMeterGroupByFilters": stored}

@@ -14,12 +14,40 @@ from billing.catalog.models import Interval, Kind
 UNLIMITED_OR_NUMBER = 'A whole number, or {"unlimited": true}.'
 
 
+class CustomerInputSerializer(serializers.Serializer[Any]):
+    """Everything that is said of a customer; what is absent is empty."""
+
+    name = serializers.CharField(max_length=200)
+    key = serializers.CharField(
+        required=False, help_text="The tenant's slug, a lower-case DNS label. It never changes."
+    )
+    usageAttribution = serializers.DictField(
+        child=serializers.ListField(child=serializers.CharField()),
+        required=False,
+        help_text='{"subjectKeys": […]}: the subjects of the operator\'s events that are its own.',
+    )
+    description = serializers.CharField(required=False)
+    primaryEmail = serializers.CharField(required=False)
+    currency = serializers.CharField(required=False, help_text="As in ISO 4217.")
+    billingAddress = serializers.DictField(child=serializers.CharField(), required=False)
+    metadata = serializers.DictField(child=serializers.CharField(), required=False)
+
+
+class NewCustomerSerializer(CustomerInputSerializer):
+    """A customer to be."""
+
+    plan = serializers.CharField(required=False, help_text="A plan's key; default basic.")
+
+
 class CustomerSerializer(serializers.Serializer[Any]):
     """A customer: a tenant."""
 
     id = serializers.CharField(help_text="ten_…")
     key = serializers.CharField(help_text="The tenant's slug.")
     name = serializers.CharField()
+    description = serializers.CharField(required=False)
+    primaryEmail = serializers.CharField(required=False)
+    billingAddress = serializers.DictField(child=serializers.CharField(), required=False)
     createdAt = serializers.DateTimeField()
     updatedAt = serializers.DateTimeField()
     deletedAt = serializers.DateTimeField(required=False)
@@ -42,6 +70,19 @@ class CustomerPageSerializer(serializers.Serializer[Any]):
     items = CustomerSerializer(many=True)
 
 
+class FeatureInputSerializer(serializers.Serializer[Any]):
+    """A feature to be."""
+
+    key = serializers.CharField(max_length=64)
+    name = serializers.CharField(max_length=256)
+    metadata = serializers.DictField(child=serializers.CharField(), required=False)
+    meterSlug = serializers.CharField(required=False, help_text="A meter of the operator.")
+    meterGroupByFilters = serializers.DictField(child=serializers.CharField(), required=False)
+    advancedMeterGroupByFilters = serializers.DictField(
+        child=serializers.DictField(), required=False
+    )
+
+
 class FeatureSerializer(serializers.Serializer[Any]):
     """A feature of the catalogue."""
 
@@ -54,6 +95,8 @@ class FeatureSerializer(serializers.Serializer[Any]):
     options = serializers.DictField()
     metadata = serializers.DictField(child=serializers.CharField())
     meterSlug = serializers.CharField(required=False)
+    meterGroupByFilters = serializers.DictField(child=serializers.CharField(), required=False)
+    advancedMeterGroupByFilters = serializers.DictField(required=False)
     createdAt = serializers.DateTimeField()
     updatedAt = serializers.DateTimeField()
     archivedAt = serializers.DateTimeField(required=False)

@@ -13,6 +13,7 @@ from billing.api.quotas import VERBS
 from billing.api.subjects import OneSubject, Subjects
 from billing.api.thresholds import Thresholds
 from billing.usage.api.urls import urlpatterns as usage
+from billing.usage.api.urls import v2 as usage_v2
 
 _ENTITLEMENT: Final = "customers/<str:customer>/entitlements/<str:feature>"
 _VALUE: Final = f"{_ENTITLEMENT}/value"
@@ -34,4 +35,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("subjects/<path:subject>", OneSubject.as_view()),
 ]
 
-v2: Final[list[URLPattern | URLResolver]] = [path(_VALUE, EntitlementValueV2View.as_view())]
+v2: Final[list[URLPattern | URLResolver]] = [
+    *usage_v2,
+    path(_VALUE, EntitlementValueV2View.as_view()),
+]

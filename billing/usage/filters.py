@@ -6,8 +6,8 @@ as ``filterGroupBy[key]=value`` parameters. Advanced filters are the JSON operat
 
 import ast
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from kernel.errors import Invalid
@@ -29,11 +29,15 @@ _JOIN: Final = {"$and": " AND ", "$or": " OR "}
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One operator on a group value: texts to compare with, or conditions to join."""
+    """One operator on a text: texts to compare with, or conditions to join.
+
+    Texts are compared by their bytes; ``collation`` is empty where they stand for times.
+    """
 
     operator: str
     texts: tuple[str, ...] = ()
     inner: tuple["Condition", ...] = ()
+    collation: str = ' COLLATE "C"'
 
     def sql(self, column: str, parameters: dict[str, Any]) -> str:
         """Write the condition on a text column, adding its texts to ``parameters``."""
@@ -47,7 +51,7 @@ class Condition:
         parameters[name] = self.texts[0]
         if self.operator in _MATCH:
             return f"{column} {_MATCH[self.operator]} %({name})s"
-        return f'{column} {_COMPARE[self.operator]} %({name})s COLLATE "C"'
+        return f"{column} {_COMPARE[self.operator]} %({name})s{self.collation}"
 
 
 def simple(values: Mapping[str, list[str]]) -> dict[str, Condition]:
@@ -112,6 +116,19 @@ def read_advanced(text: str) -> dict[str, Condition]:
     except (ValueError, RecursionError):
         read = None
     return advanced(read)
+
+
+def on_times(condition: Condition, read: Callable[[str], str]) -> Condition:
+    """Turn a condition on texts into one on times, each text read by ``read``.
+
+    Raises:
+        kernel.errors.Invalid: an operator that times do not have; what ``read`` raises.
+    """
+    if condition.operator in _JOIN:
+        return replace(condition, inner=tuple(on_times(one, read) for one in condition.inner))
+    if condition.operator not in _COMPARE:
+        raise _refused("filter", f"a time has no {condition.operator}")
+    return replace(condition, texts=(read(condition.texts[0]),), collation="::timestamptz")
 
 
 def _conditions(read: object, depth: int) -> Condition:

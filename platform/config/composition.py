@@ -10,8 +10,10 @@ from audit.jobs import on_tenant_closed, run_sealer
 from audit.services import requests as audit_requests
 from audit.streams.dispatcher import run_streams
 from audit.streams.jobs import send_test
+from billing.catalog.events import FeatureArchived
 from billing.entitlements.jobs import apply_due, keep_windows, project_tenant
 from billing.entitlements.services import on_subscription_changed
+from billing.entitlements.services.archiving import on_feature_archived
 from billing.entitlements.services.thresholds import on_quota_due
 from billing.ports import SubscribedPlans
 from billing.subscriptions.events import SubscriptionChanged
@@ -38,6 +40,7 @@ def compose() -> None:
     ports.usage.bind(MeteredUse())
     ports.staff_sessions.bind(SignedInStaff())
     events.react(SubscriptionChanged.name, on_subscription_changed)
+    events.subscribe(FeatureArchived.name, "entitlements.archived", on_feature_archived)
     events.subscribe(QuotaDue.name, "entitlements.thresholds", on_quota_due)
     events.subscribe(TenantClosed.name, "audit.offboarding", on_tenant_closed)
     hooks.finished.append(metrics.observe)

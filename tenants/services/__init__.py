@@ -2,5 +2,6 @@
 
 from tenants.services.creating import NewTenant, create
 from tenants.services.lifecycle import close, restore, suspend
+from tenants.services.renaming import rename
 
-__all__ = ["NewTenant", "close", "create", "restore", "suspend"]
+__all__ = ["NewTenant", "close", "create", "rename", "restore", "suspend"]

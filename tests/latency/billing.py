@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from urllib.parse import urlencode
 
 from bench.latency.calls import Call, json_call
 from tests.latency.cases import Case, Make, always, each
@@ -147,6 +148,47 @@ def end(verb: str) -> Case:
     return Case(each(make), status=200 if verb == "commit" else 204)
 
 
+def make_customer(world: World, number: int) -> Call:
+    """One more customer."""
+    key = world.fresh("customer")[:60]
+    body = {"name": f"Customer {number}", "key": key, "primaryEmail": "a@example.org"}
+    return json_call("POST", f"{V1}/customers", world.platform_key, body)
+
+
+def describe_customer(world: World, number: int) -> Call:
+    """Another address of the tenant itself."""
+    body = {"name": world.quiet_tenant.slug, "primaryEmail": f"mail{number}@example.org"}
+    path = f"{V1}/customers/{world.quiet_tenant.slug}"
+    return json_call("PUT", path, world.quiet_tenant.key, body)
+
+
+def delete_customer(world: World, number: int) -> Call:
+    """A customer made just before."""
+    made = world.send(make_customer(world, number))
+    assert made.status == 201, made.body
+    return json_call("DELETE", f"{V1}/customers/{made.json()['id']}", world.platform_key)
+
+
+def add_feature(world: World, number: int) -> Call:
+    """One more feature."""
+    key = world.fresh("f").replace("-", "_")[:60]
+    body = {"key": key, "name": f"Feature {number}", "meterSlug": "processed_units"}
+    return json_call("POST", f"{V1}/features", world.platform_key, body)
+
+
+def archive_feature(world: World, number: int) -> Call:
+    """A feature made just before."""
+    made = world.send(add_feature(world, number))
+    assert made.status == 201, made.body
+    return json_call("DELETE", f"{V1}/features/{made.json()['id']}", world.platform_key)
+
+
+def list_events(world: World) -> Call:
+    """A page of events of one type."""
+    query = urlencode({"limit": 20, "filter": json.dumps({"type": {"$eq": METER_EVENT}})})
+    return json_call("GET", "/api/v2/events", world.tenant.key, query=query)
+
+
 def ask_access(world: World) -> Call:
     """Three features of one customer."""
     body = {"customers": [world.tenant.slug], "features": ["seats", "sso", "processed_units"]}
@@ -164,6 +206,12 @@ CASES: dict[str, Case] = {
         always(lambda world: json_call("GET", f"{V1}/usage/current", world.tenant.key)),
         "usage.routes",
     ),
+    "POST /api/v1/customers": Case(each(make_customer), status=201),
+    "PUT /api/v1/customers/<str:customer>": Case(each(describe_customer)),
+    "DELETE /api/v1/customers/<str:customer>": Case(each(delete_customer), status=204),
+    "POST /api/v1/features": Case(each(add_feature), status=201),
+    "DELETE /api/v1/features/<str:feature>": Case(each(archive_feature), status=204),
+    "GET /api/v2/events": Case(always(list_events)),
     "GET /api/v1/usage/thresholds": read("/usage/thresholds"),
     "POST /api/v1/access/query": Case(always(ask_access)),
     "GET /api/v1/plans": read("/plans"),

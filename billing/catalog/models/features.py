@@ -25,7 +25,8 @@ class Feature(models.Model):
     ``options`` narrow the value (``values`` of an enum, ``minimum`` and ``maximum`` of a number).
     ``meter`` is the slug of the operator's meter, SUM or COUNT, that a metered feature counts;
     ``plan_limit`` names the limit of the plan that is its allowance, where it is one. The gate
-    itself counts the one of daily requests. An archived feature is granted to nobody.
+    itself counts the one of daily requests. ``group_filters`` say which of the meter's groups count
+    (operators by group-by key, as in advanced filters). An archived feature is granted to nobody.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -38,6 +39,7 @@ class Feature(models.Model):
     unit = models.TextField(blank=True, default="")
     options = models.JSONField(default=dict, blank=True)
     metadata = models.JSONField(default=dict, blank=True)
+    group_filters = models.JSONField(default=dict, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
     archived_at = models.DateTimeField(null=True, blank=True)

@@ -1,7 +1,7 @@
 """Reads of features."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -13,14 +13,15 @@ from billing.catalog.models.values import THRESHOLDS
 from kernel import ids
 from kernel.errors import NotFound
 
-_FACTS = ("id", "key", "kind", "meter", "plan_limit", "options")
+_FACTS = ("id", "key", "kind", "meter", "plan_limit", "options", "group_filters")
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureFact:
     """What evaluation needs to know of a feature.
 
-    ``thresholds`` are percentages of its limit whose crossing is told, where no value says others.
+    ``thresholds`` are percentages of its limit whose crossing is told, where no value says others;
+    ``group_filters`` say which of the meter's groups count.
     """
 
     id: UUID
@@ -29,6 +30,7 @@ class FeatureFact:
     meter: str = ""
     plan_limit: str = ""
     thresholds: tuple[int, ...] = THRESHOLDS
+    group_filters: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def counted_by_gate(self) -> bool:
@@ -37,8 +39,8 @@ class FeatureFact:
 
     @property
     def has_quota(self) -> bool:
-        """Tell whether the feature is counted in quota windows."""
-        return self.kind is Kind.METERED and not self.counted_by_gate
+        """Tell whether the feature is counted in quota windows: only where all groups count."""
+        return self.kind is Kind.METERED and not self.counted_by_gate and not self.group_filters
 
 
 def live_features(
@@ -77,7 +79,7 @@ def feature_fact(key: str) -> FeatureFact | None:
     return None if row is None else _fact(row)
 
 
-def _fact(row: tuple[UUID, str, str, str, str, dict[str, Any]]) -> FeatureFact:
-    id_, key, kind, meter, plan_limit, options = row
+def _fact(row: tuple[UUID, str, str, str, str, dict[str, Any], dict[str, Any]]) -> FeatureFact:
+    id_, key, kind, meter, plan_limit, options, group_filters = row
     percents = tuple(options.get("thresholds", THRESHOLDS))
-    return FeatureFact(id_, key, Kind(kind), meter, plan_limit, percents)
+    return FeatureFact(id_, key, Kind(kind), meter, plan_limit, percents, group_filters)

@@ -14,7 +14,7 @@ from billing.catalog.queries import FeatureFact, content_of, feature_facts
 from billing.entitlements.models import Entitlement, Mode, Override
 from billing.entitlements.models.effective import Effective, OverrideFact, OwnFact, Snapshot
 from billing.entitlements.queries.snapshots import own_fact, planned_values
-from billing.entitlements.queries.values import EntitlementValue, Use, evaluated
+from billing.entitlements.queries.values import EntitlementValue, Use, evaluated, filtered_use
 from billing.subscriptions.queries.subscriptions import current_version_ids
 from billing.usage.queries.rates import requests_in_the_last_hour, used_in_the_last_hour
 from kernel.gate import quota
@@ -53,7 +53,7 @@ def values_of(
     """
     snapshots = _snapshots(tenants)
     wanted = {one.tenant_id: _wanted(one, keys, at) for one in snapshots}
-    use = _use(wanted, at)
+    use = _use({one.tenant_id: one for one in snapshots}, wanted, at)
     answer: dict[UUID, dict[str, EntitlementValue | None]] = {}
     missing = []
     for snapshot in snapshots:
@@ -75,8 +75,13 @@ def _wanted(snapshot: Snapshot, keys: Sequence[str] | None, at: datetime) -> lis
     return [one for one in found if one is not None]
 
 
-def _use(wanted: Mapping[UUID, Sequence[Effective]], at: datetime) -> dict[UUID, Use]:
-    """Read what is used, and how fast, of everything that is wanted."""
+def _use(
+    snapshots: Mapping[UUID, Snapshot], wanted: Mapping[UUID, Sequence[Effective]], at: datetime
+) -> dict[UUID, Use]:
+    """Read what is used, and how fast, of everything that is wanted.
+
+    Features that count only some groups of a meter are counted one by one.
+    """
     features = [one.feature for effective in wanted.values() for one in effective if one.granted]
     tenants = list(wanted)
     standings: Mapping[UUID, Mapping[str, quota.Standing]] = {}
@@ -93,8 +98,13 @@ def _use(wanted: Mapping[UUID, Sequence[Effective]], at: datetime) -> dict[UUID,
     for (whose, meter), used in rates.items():
         recent[whose][meter] = used
     return {
-        tenant_id: Use(standings.get(tenant_id, {}), requests.get(tenant_id, 0), recent[tenant_id])
-        for tenant_id in tenants
+        tenant_id: Use(
+            standings.get(tenant_id, {}),
+            requests.get(tenant_id, 0),
+            recent[tenant_id],
+            filtered_use(snapshots[tenant_id], effective, at),
+        )
+        for tenant_id, effective in wanted.items()
     }
 
 

@@ -1,18 +1,32 @@
 """What a tenant has used of the operator's meters, counted from the meter itself."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
+from billing.usage.filters import advanced
 from billing.usage.models import OPERATOR, Meter
 from billing.usage.queries.measure import measure
 from billing.usage.queries.question import Question
 
 
-def used_between(tenant_id: UUID, slug: str, start: datetime, end: datetime) -> Decimal:
-    """Sum up a tenant's use of the operator's meter in [start, end); 0 without the meter."""
+def used_between(
+    tenant_id: UUID,
+    slug: str,
+    start: datetime,
+    end: datetime,
+    group_filters: Mapping[str, Any] | None = None,
+) -> Decimal:
+    """Sum up a tenant's use of the operator's meter in [start, end); 0 without the meter.
+
+    ``group_filters`` hold operators by group-by key: only these groups count.
+    """
     meter = Meter.visible().filter(scope=OPERATOR, slug=slug).first()
     if meter is None or start >= end:
         return Decimal(0)
-    rows = measure(Question(meter=meter, start=start, end=end, tenants=[tenant_id]))
+    counted = advanced(dict(group_filters or {}))
+    question = Question(meter=meter, start=start, end=end, tenants=[tenant_id], filters=counted)
+    rows = measure(question)
     return rows[0].value if rows else Decimal(0)

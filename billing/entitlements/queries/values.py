@@ -25,6 +25,7 @@ from billing.usage.queries.rates import (
     requests_in_the_last_hour,
     used_in_the_last_hour,
 )
+from kernel import tenancy
 from kernel.gate import quota
 from kernel.gate.quota import Standing
 from kernel.gate.wire import HotConnection
@@ -107,11 +108,15 @@ def exhausted_at(
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What a tenant uses: its quotas by feature, requests of the day, recent use by meter."""
+    """What a tenant uses: its quotas by feature, requests of the day, recent use by meter.
+
+    ``filtered`` holds, by feature, what was used of those that count only some groups of a meter.
+    """
 
     standings: Mapping[str, Standing]
     requests: int
     recent: Mapping[str, Decimal]
+    filtered: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +185,8 @@ def value_at(snapshot: Snapshot, key: str, at: datetime) -> EntitlementValue | N
     if past is not None and value.limit is not None:
         return EntitlementValue(effective, _past(past, value, key))
     period = period_of(snapshot, effective, at)
-    used = used_between(snapshot.tenant_id, effective.feature.meter, period.start, at)
+    feature = effective.feature
+    used = used_between(snapshot.tenant_id, feature.meter, period.start, at, feature.group_filters)
     metered = Metered(value.limit, value.soft, used, ZERO, period)
     return _planned(snapshot, effective, metered)
 
@@ -205,6 +211,10 @@ def evaluated(
         period = period_of(snapshot, effective, at)
         metered = Metered(value.limit, value.soft, Decimal(use.requests), ZERO, period)
         return _planned(snapshot, effective, replace(metered, rate=_rate(feature, at, period, use)))
+    if feature.group_filters:
+        period = period_of(snapshot, effective, at)
+        used = use.filtered[feature.key]
+        return _planned(snapshot, effective, Metered(value.limit, value.soft, used, ZERO, period))
     standing = use.standings.get(feature.key)
     if standing is None:
         return None
@@ -252,7 +262,27 @@ def _use(
         requests = quota.requests_today(tenant_id, connection=connection)
     if any(one.feature.counted_by_gate for one in bounded):
         recent |= requests_in_the_last_hour([tenant_id], at, connection)
-    return Use(standings, requests, {meter: used for (_, meter), used in recent.items()})
+    lately = {meter: used for (_, meter), used in recent.items()}
+    return Use(standings, requests, lately, filtered_use(snapshot, metered, at))
+
+
+def filtered_use(
+    snapshot: Snapshot, wanted: Sequence[Effective], at: datetime
+) -> dict[str, Decimal]:
+    """Count what was used, in its period, of features that count only some groups of a meter."""
+    found = {}
+    for one in wanted:
+        if one.feature.group_filters and isinstance(one.value, Allowance):
+            period = period_of(snapshot, one, at)
+            with tenancy.tenant_context(snapshot.tenant_id):
+                found[one.feature.key] = used_between(
+                    snapshot.tenant_id,
+                    one.feature.meter,
+                    period.start,
+                    period.end,
+                    one.feature.group_filters,
+                )
+    return found
 
 
 def _bounded(effective: Effective) -> bool:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.db import models
 
-from billing.subscriptions.models import Subscription
+from billing.subscriptions.models import CustomerProfile, Subscription
 from billing.usage.queries import customers
 from kernel import db
 from kernel.errors import NotFound, PreconditionFailed
@@ -18,6 +18,7 @@ from tenants.models import Status, Tenant
 
 ORDERS: Final = {"id": "id", "name": "name", "createdAt": "created_at"}
 """Orders of a list, by OpenMeter's names."""
+_NONE: Final = (None, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +34,17 @@ class Customer:
     subject_keys: Sequence[str] = ()
     subscription_id: UUID | None = None
     currency: str = ""
+    profile: CustomerProfile | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """What to list: parts of key, name and subject, a plan's key, order and page (from 1)."""
+    """What to list: parts of key, name, subject and email, a plan's key, order and page."""
 
     key: str = ""
     name: str = ""
     subject: str = ""
+    email: str = ""
     plan: str = ""
     include_deleted: bool = False
     order_by: str = "name"
@@ -100,6 +103,9 @@ def _filtered(wanted: Search) -> models.QuerySet[Tenant]:
         rows = rows.filter(slug__icontains=wanted.key)
     if wanted.name:
         rows = rows.filter(name__icontains=wanted.name)
+    if wanted.email:
+        profiles = CustomerProfile.objects.filter(primary_email__icontains=wanted.email)
+        rows = rows.filter(id__in=profiles.values("tenant_id"))
     if wanted.plan:
         current = Subscription.objects.filter(ends_at=None, version__plan__key=wanted.plan)
         rows = rows.filter(id__in=current.values("tenant_id"))
@@ -117,6 +123,7 @@ def _customers(tenants: Sequence[Tenant]) -> list[Customer]:
         ).values_list("tenant_id", "id", "version__currency")
     }
     subjects = _subject_keys(ids)
+    profiles = {one.tenant_id: one for one in CustomerProfile.objects.filter(tenant_id__in=ids)}
     return [
         Customer(
             tenant.id,
@@ -126,7 +133,9 @@ def _customers(tenants: Sequence[Tenant]) -> list[Customer]:
             tenant.updated_at,
             tenant.closed_at,
             subjects.get(tenant.id, ()),
-            *subscriptions.get(tenant.id, (None, "")),
+            subscriptions.get(tenant.id, _NONE)[0],
+            subscriptions.get(tenant.id, _NONE)[1],
+            profiles.get(tenant.id),
         )
         for tenant in tenants
     ]

@@ -32,7 +32,7 @@ class Description:
 def upsert(descriptions: Sequence[Description], *, scope: UUID) -> list[Subject]:
     """Create or change subjects of one scope, all or none; fields that are absent stay.
 
-    Naming a tenant as the operator attributes the subject's events to it; see :func:`_attribute`.
+    Naming a tenant as the operator attributes the subject's events to it; see :func:`attribute`.
 
     Raises:
         kernel.errors.Invalid: no or too many subjects, a key is empty or too long, or comes twice.
@@ -48,7 +48,7 @@ def upsert(descriptions: Sequence[Description], *, scope: UUID) -> list[Subject]
         }
         written = [_write(one, existing.get(one.key), scope) for one in descriptions]
         if scope != OPERATOR and db.alias() == "staff":
-            _attribute([one.key for one in descriptions], scope)
+            attribute([one.key for one in descriptions], scope)
     return written
 
 
@@ -104,10 +104,11 @@ def _write(one: Description, existing: Subject | None, scope: UUID) -> Subject:
     return subject
 
 
-def _attribute(keys: Sequence[str], tenant_id: UUID) -> None:
+def attribute(keys: Sequence[str], tenant_id: UUID) -> None:
     """Say whose the operator's events about these subjects are, from now on.
 
-    A subject belongs to one tenant at a time.
+    Raises:
+        kernel.errors.Conflict: one belongs to another tenant: it has one at a time.
     """
     with db.cursor() as cursor:
         cursor.execute(

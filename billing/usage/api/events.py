@@ -28,7 +28,7 @@ from kernel.http.render import dumps
 
 MOST_LISTED: Final = 100
 _HEADER: Final = "HTTP_CE_"
-_RECENT: Final = timedelta(hours=72)
+RECENT: Final = timedelta(hours=72)
 
 
 class Events(HotEndpoint):
@@ -71,7 +71,7 @@ class Events(HotEndpoint):
         with reach():
             wanted = Search(
                 limit=parameters.number(query, "limit", MOST_LISTED, MOST_LISTED),
-                start=parameters.time(query, "from") or datetime.now(UTC) - _RECENT,
+                start=parameters.time(query, "from") or datetime.now(UTC) - RECENT,
                 end=parameters.time(query, "to"),
                 ingested_start=parameters.time(query, "ingestedAtFrom"),
                 ingested_end=parameters.time(query, "ingestedAtTo"),

@@ -31,6 +31,13 @@ class IngestedSerializer(serializers.Serializer[Any]):
     storedAt = serializers.DateTimeField()  # noqa: N815
 
 
+class IngestedPageSerializer(serializers.Serializer[Any]):
+    """A page of events."""
+
+    items = IngestedSerializer(many=True)
+    nextCursor = serializers.CharField(required=False)  # noqa: N815
+
+
 class MeterInputSerializer(serializers.Serializer[Any]):
     """A meter to be made."""
 

@@ -5,6 +5,7 @@ from django.urls import URLPattern, path
 from billing.usage.api.amendments import Corrections, Voids
 from billing.usage.api.current import CurrentUsage
 from billing.usage.api.events import Events
+from billing.usage.api.events_v2 import EventsV2
 from billing.usage.api.figures import GroupValues, Query, Subjects
 from billing.usage.api.meters import Meters, OneMeter
 
@@ -19,3 +20,4 @@ urlpatterns: list[URLPattern] = [
     path("meters/<str:id_or_slug>/subjects", Subjects.as_view()),
     path("meters/<str:id_or_slug>/group-by/<path:key>/values", GroupValues.as_view()),
 ]
+v2: list[URLPattern] = [path("events", EventsV2.as_view())]

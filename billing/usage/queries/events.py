@@ -6,13 +6,14 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+from billing.usage.filters import Condition
 from kernel import db
 from kernel.tenancy import tenant_or_none
 
 # Faults are told by today's meters: an event is explained anew when a meter is made or mended.
 _SELECT: Final = """
 SELECT event.id, event.source, event.type, event.subject, event.time, event.data,
-       event.dataschema, event.tenant_id, event.ingested_at,
+       event.dataschema, event.tenant_id, event.ingested_at, event.seq,
        CASE WHEN amended.kind = 'void' THEN 'void: ' || amended.reason
          WHEN event.time > event.ingested_at + interval '5 minutes'
          THEN 'invalid event: time is in the future'
@@ -35,12 +36,21 @@ LEFT JOIN LATERAL (
 CROSS JOIN LATERAL (SELECT coalesce(amended.data, event.data) AS data) AS held
 WHERE true
 """
+TEXTS: Final = {
+    "id": "event.id", "source": "event.source", "subject": "event.subject", "type": "event.type",
+}  # fmt: skip
+TIMES: Final = {"time": "event.time", "ingestedAt": "event.ingested_at"}
+"""Columns that conditions may be on, by OpenMeter's names."""
 _ORDER: Final = " ORDER BY event.time DESC, event.seq DESC LIMIT %(limit)s"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """What to list. Times are half open; ``id`` and ``subject`` match any part, in any case."""
+    """What to list. Times are half open; ``id`` and ``subject`` match any part, in any case.
+
+    ``conditions`` are further ones on columns of TEXTS and TIMES; ``before`` is the place (time and
+    sequence) of the last event of the page before.
+    """
 
     limit: int
     start: datetime | None = None
@@ -50,6 +60,8 @@ class Search:
     id: str | None = None
     subject: str | None = None
     tenants: Sequence[UUID] = field(default_factory=tuple)
+    conditions: Sequence[tuple[str, Condition]] = field(default_factory=tuple)
+    before: tuple[datetime, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +77,7 @@ class Listed:
     dataschema: str | None
     tenant_id: UUID | None
     ingested_at: datetime
+    seq: int
     fault: str | None
 
 
@@ -85,6 +98,12 @@ def search(wanted: Search) -> list[Listed]:
         if value is not None:
             conditions.append(f"AND {column} {operator} %({name})s")
             parameters[name] = value
+    for name, condition in wanted.conditions:
+        written = condition.sql(TEXTS.get(name) or TIMES[name], parameters)
+        conditions.append(f"AND {written}")
+    if wanted.before is not None:
+        conditions.append("AND (event.time, event.seq) < (%(before)s, %(seq)s)")
+        parameters["before"], parameters["seq"] = wanted.before
     if tenants:
         conditions.append("AND event.tenant_id = ANY (%(tenants)s)")
         parameters["tenants"] = tenants

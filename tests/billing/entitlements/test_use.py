@@ -14,6 +14,7 @@ from billing.entitlements.models import Override
 from billing.entitlements.services import use
 from billing.entitlements.services.overrides import revoke
 from kernel import db
+from kernel.gate import quota
 from kernel.ids import decode, encode, new_id
 from kernel.tenancy import tenant_context
 from tests.billing.entitlements.quotas import limit, metered, value
@@ -361,3 +362,16 @@ def test_mixed_use__many_at_once_with_ingest_between__never_overshoots_by_a_unit
 def feature_fact_of(key):
     with staff():
         return feature_fact(key)
+
+
+def test_consume__replayed__is_one_more_request_and_no_more_use(house):
+    key = {"Idempotency-Key": "again"}
+    first = act(house, "consume", {"quantity": 3}, **key)
+    with staff():
+        before = quota.requests_today(house.id)
+
+    assert act(house, "consume", {"quantity": 3}, **key) == first
+
+    with staff():
+        assert quota.requests_today(house.id) == before + 1
+    assert value(house)["usage"] == 3
