@@ -3,9 +3,11 @@
 import os
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from socketserver import ThreadingMixIn
+from uuid import UUID
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import pytest
@@ -13,8 +15,10 @@ from django.core.handlers.wsgi import WSGIHandler
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from accounts.services import staff
-from audit.models import Event
+from audit.models import Event, Head
+from audit.sealing.sealer import Sealer
 from kernel.ids import encode, new_id
+from tests.audit.superuser import disarmed
 from tests.guests import Guest, call, new_guest, system
 
 CHROMIUM = shutil.which("chromium")
@@ -201,3 +205,48 @@ def test_list__always__offers_no_way_to_add_or_edit(page, guest, path):
         shoot(page, path.replace("/", "-") + "one")
         expect(page.locator("input[name=_save]")).to_have_count(0)
         expect(page.get_by_role("link", name="Delete")).to_have_count(0)
+
+
+def test_audit__entry_and_log_verified__page_tells_what_it_found(page, guest):
+    """The list, one entry in full, and both verify buttons, on an intact and on a doctored log."""
+    with system():
+        sealed_by_now(guest.id)
+        created = Event.objects.filter(tenant_id=guest.id).order_by("id").first()
+    shown = encode("aud", created.id)
+    page.goto(f"/admin/audit/event/?q={guest.public_id}")
+    expect(page.get_by_role("link", name=shown)).to_be_visible()
+    expect(page.locator(".object-tools .addlink")).to_have_count(0)
+    shoot(page, "audit-list")
+
+    page.get_by_role("link", name=shown).click()
+    expect(page.locator(".field-document pre")).to_contain_text(created.action)
+    expect(page.locator(".field-place")).to_contain_text("0 in")
+    expect(page.locator("input[name=_save]")).to_have_count(0)
+    page.get_by_role("button", name="Verify this entry").click()
+    expect(page.locator(".messagelist .success")).to_contain_text("Valid: 1 checked")
+    shoot(page, "audit-entry-valid")
+
+    with disarmed() as link:
+        link.execute("UPDATE audit_event SET actor_id = 'mallory' WHERE id = %s", [created.id])
+    page.get_by_role("button", name="Verify this entry").click()
+    expect(page.locator(".messagelist .error")).to_contain_text("column actor_id differs")
+    shoot(page, "audit-entry-doctored")
+
+    with system():
+        log = Head.objects.get(tenant_id=guest.id, stream=0)
+    page.goto(f"/admin/audit/head/{log.log_id}/change/")
+    page.get_by_role("button", name="Verify this log").click()
+    expect(page.locator(".messagelist .error")).to_contain_text("at 0: entry")
+    shoot(page, "audit-log-doctored")
+
+
+def sealed_by_now(tenant_id: UUID) -> None:
+    """Seal what the tenant has; another sealer may still be ending."""
+    sealer = Sealer()
+    deadline = time.monotonic() + 30
+    while not sealer.lead():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    sealer.drain()
+    sealer.release()
+    assert Head.objects.filter(tenant_id=tenant_id).exists()
