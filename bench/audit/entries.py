@@ -157,10 +157,11 @@ def spent_by(work: Callable[[], object], times: int) -> dict[str, float]:
             "SELECT pid FROM pg_stat_activity "
             "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
         )]  # fmt: skip
-    spent, server = Spent(), sum(map(process_cpu, pids))
+    spent, before = Spent(), {pid: process_cpu(pid) for pid in pids}
     started = time.process_time()
     for _ in range(times):
         work()
     spent.client = (time.process_time() - started) * 1e6
-    spent.server = (sum(map(process_cpu, pids)) - server) * 1e6
+    alive = [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+    spent.server = sum(process_cpu(pid) - before[pid] for pid in alive) * 1e6
     return spent.per(times)
