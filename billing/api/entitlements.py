@@ -11,14 +11,17 @@ from rest_framework.response import Response
 
 from billing import permissions
 from billing.api.doors import Visit, admit
+from billing.api.grants.shown import balances
 from billing.api.shapes import (
     AccessSerializer,
     EntitlementValueSerializer,
     EntitlementValueV2Serializer,
 )
-from billing.catalog.models.values import Kind, Unlimited, write
+from billing.catalog.models.values import Unlimited, write
 from billing.entitlements.models.effective import Source
+from billing.entitlements.models.entitlements import ENTITLEMENT_PREFIX
 from billing.entitlements.models.projection import interval_of
+from billing.entitlements.queries.held import seek
 from billing.entitlements.queries.snapshots import load
 from billing.entitlements.queries.values import (
     EntitlementValue,
@@ -81,7 +84,7 @@ class EntitlementValueV2View(EntitlementValueView):
         """Write the answer, with grantBalances where the entitlement is metered."""
         body = shown(value)
         if value is not None and value.metered is not None:
-            body["grantBalances"] = {}
+            body["grantBalances"] = balances(value.metered.grants)
         return body
 
 
@@ -111,6 +114,9 @@ class AccessView(HotEndpoint):
 def _value(visit: Visit, feature: str, request: HotRequest) -> EntitlementValue | None:
     at = parameters.time(request.GET, "time")
     now = datetime.now(UTC)
+    if feature.startswith(f"{ENTITLEMENT_PREFIX}_"):
+        found = seek(visit.snapshot, feature, now)
+        feature = found.feature.key if found else feature
     if at is not None and at < now:
         with tenancy.tenant_context(visit.tenant_id):
             return value_at(load(visit.tenant_id, at), feature, at)
@@ -144,7 +150,7 @@ def shown(value: EntitlementValue | None) -> dict[str, Any]:
         body["expiresAt"] = effective.expires_at
     if value.metered is not None:
         return body | {"type": "metered"} | _metered(value, value.metered)
-    if effective.feature.kind is Kind.BOOLEAN or effective.value is None:
+    if isinstance(effective.value, bool) or effective.value is None:
         return body | {"type": "boolean"}
     stored = write(effective.value)
     config = stored if isinstance(stored, dict) else {"value": stored}

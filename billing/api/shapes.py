@@ -169,7 +169,7 @@ class EntitlementValueSerializer(serializers.Serializer[Any]):
     hasAccess = serializers.BooleanField()
     type = serializers.ChoiceField(["boolean", "static", "metered"], required=False)
     source = serializers.ChoiceField(  # type: ignore[assignment]  # DRF's own name
-        ["plan", "override"], required=False
+        ["plan", "override", "entitlement"], required=False
     )
     expiresAt = serializers.DateTimeField(required=False, help_text="When the override ends.")
     config = serializers.CharField(required=False, help_text="Static: an object as JSON text.")

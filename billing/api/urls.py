@@ -8,6 +8,7 @@ from billing.api.access import AccessQuery
 from billing.api.customers import Customers, OneCustomer
 from billing.api.entitlements import AccessView, EntitlementValueV2View, EntitlementValueView
 from billing.api.features import Features, OneFeature
+from billing.api.grants import urls as grants
 from billing.api.plans import Plans, TenantPlan
 from billing.api.quotas import VERBS
 from billing.api.subjects import OneSubject, Subjects
@@ -31,6 +32,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("customers/<str:customer>/access", AccessView.as_view()),
     path(_VALUE, EntitlementValueView.as_view()),
     *(path(f"{_ENTITLEMENT}/{verb}", view) for verb, view in VERBS.items()),
+    *grants.v1,
     path("subjects", Subjects.as_view()),
     path("subjects/<path:subject>", OneSubject.as_view()),
 ]
@@ -38,4 +40,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
 v2: Final[list[URLPattern | URLResolver]] = [
     *usage_v2,
     path(_VALUE, EntitlementValueV2View.as_view()),
+    *grants.v2,
 ]

@@ -72,12 +72,17 @@ def make_victim() -> Victim:
     event = {"specversion": "1.0", "id": marker, "source": marker, "type": marker}
     sent = call("POST", "events", guest.key, {**event, "subject": marker, "data": {"x": marker}})
     assert (subject.status, sent.status // 100) == (200, 2), (subject, sent)
+    static = {"type": "static", "featureKey": "seats", "config": '{"value":3}'}
+    static["metadata"] = {"note": marker}
+    path = f"/api/v2/customers/{guest.slug}/entitlements/seats/override"
+    entitlement = call("PUT", path, operator_key(), static).body
     stream = {"name": marker, "kind": "webhook", "url": f"https://{marker}.invalid/"}
     stream = call("POST", "audit/streams", guest.key, stream).body
     with inside(guest.id):
         entry = Event.objects.filter(action="key.created").first()
     names = {
         "customer": [guest.public_id, guest.slug],
+        "entitlement": [entitlement["id"]],
         "event": [ids.encode(EVENT_PREFIX, entry.id)],
         "id_or_slug": [meter["id"], marker],
         "key": [key["id"], ids.encode("key", guest.key_id)],

@@ -12,9 +12,11 @@ PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 UNKNOWN = {
     "customer": lambda: ids.encode("ten", ids.new_id()),
+    "entitlement": lambda: ids.encode("ent", ids.new_id()),
     "event": lambda: ids.encode(EVENT_PREFIX, ids.new_id()),
     "feature": lambda: "no_such_feature",
     "hold": lambda: ids.encode("hld", ids.new_id()),
+    "grant": lambda: ids.encode("grt", ids.new_id()),
     "id_or_slug": lambda: f"unknown_{ids.new_id().hex}",
     "key": lambda: ids.encode("key", ids.new_id()),
     "log": lambda: str(ids.new_id()),

@@ -14,7 +14,10 @@ from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_K
 from django.contrib.sessions.backends.db import SessionStore
 
 from accounts.models import User
+from audit.services import audited, record
 from bench.latency.calls import Answer, Application, Call, json_call, send
+from billing.actions import FEATURE_CREATED
+from billing.catalog.models import Feature, Kind
 from billing.usage.services import recounting
 from kernel import db, ids, tenancy
 from kernel.gate import keys, projection
@@ -70,6 +73,20 @@ class World:
     def moving_tenant(self) -> Tenant:
         """A tenant whose plan cases change."""
         return self.new_tenant()
+
+    @cached_property
+    def granted_tenant(self) -> Tenant:
+        """A tenant whose entitlements and grants cases change."""
+        return self.new_tenant("enterprise")
+
+    @cached_property
+    def left_out(self) -> str:
+        """The key of a boolean feature that no plan grants."""
+        key = self.fresh("left_out").replace("-", "_")
+        with db.use_alias("staff"), audited():
+            record(action=FEATURE_CREATED.name, target_type="feature", target_id=key)
+            Feature(key=key, name=key, kind=Kind.BOOLEAN).save()
+        return key
 
     @cached_property
     def staff(self) -> User:

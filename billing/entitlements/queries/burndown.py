@@ -13,8 +13,8 @@ from uuid import UUID
 
 from billing.catalog.queries import FeatureFact
 from billing.entitlements.models.streams import Stream
-from billing.entitlements.queries.used import used_between
-from billing.usage.models import OPERATOR, Meter
+from billing.entitlements.queries.used import operators_meter, used_between
+from billing.usage.models import Meter
 from billing.usage.queries.measure import measure
 from billing.usage.queries.question import Question, Row, WindowSize
 from kernel.errors import Invalid
@@ -69,24 +69,29 @@ def state_at(tenant_id: UUID, feature: FeatureFact, at: datetime) -> State | Non
     if not rows or at >= rows[-1].end:
         return None
     row = rows[-1]
-    partly = used_between(tenant_id, feature.meter, row.start, at)
+    partly = used_between(tenant_id, operators_meter(feature.meter), row.start, at)
     before = sum((one.used for one in rows[:-1] if one.period[0] == row.period[0]), ZERO)
     balances, overage = spend(row.opening, row.owed + partly)
     return State(row.period, before + partly, balances, overage)
 
 
-def segments(
-    tenant_id: UUID, stream: Stream, limit: Decimal | None, start: datetime, end: datetime
+def segments(  # noqa: PLR0917 - what a history is asked by
+    tenant_id: UUID,
+    meter: Meter | None,
+    stream: Stream,
+    limit: Decimal | None,
+    start: datetime,
+    end: datetime,
 ) -> list[Burnt]:
     """Give the segments that overlap [start, end), those of a plain allowance being its periods."""
     rows = burnt(tenant_id, stream.feature.key, end)
     if not rows:
-        rows = _plain(tenant_id, stream, limit or ZERO, start, end)
+        rows = _plain(tenant_id, meter, stream, limit or ZERO, start, end)
     return [row for row in rows if row.start < end and row.end > start]
 
 
 def stretches(
-    tenant_id: UUID, meter: str, rows: Sequence[Burnt], start: datetime, end: datetime
+    tenant_id: UUID, meter: Meter | None, rows: Sequence[Burnt], start: datetime, end: datetime
 ) -> list[Stretch]:
     """Cut segments to [start, end)."""
     found = []
@@ -104,19 +109,18 @@ def stretches(
 
 
 def windows(
-    tenant_id: UUID, meter: str, parts: Sequence[Stretch], size: WindowSize, zone: str
+    tenant_id: UUID, meter: Meter | None, parts: Sequence[Stretch], size: WindowSize, zone: str
 ) -> list[UsageWindow]:
     """Give the civil windows of a size in which something was used, with the balance at the start.
 
     A window that a change of grants cuts is one window all the same.
     """
-    counted = Meter.visible().filter(scope=OPERATOR, slug=meter).first()
     found: dict[datetime, UsageWindow] = {}
-    if counted is None:
+    if meter is None:
         return []
     for part in parts:
         balances = part.opening
-        for row in _rows(counted, tenant_id, part, size, zone):
+        for row in _rows(meter, tenant_id, part, size, zone):
             end = min(row.end, part.end)
             known = found.get(row.start)
             if known is not None:
@@ -150,8 +154,13 @@ def _rows(meter: Meter, tenant_id: UUID, part: Stretch, size: WindowSize, zone: 
     )
 
 
-def _plain(
-    tenant_id: UUID, stream: Stream, limit: Decimal, start: datetime, end: datetime
+def _plain(  # noqa: PLR0917 - as segments
+    tenant_id: UUID,
+    meter: Meter | None,
+    stream: Stream,
+    limit: Decimal,
+    start: datetime,
+    end: datetime,
 ) -> list[Burnt]:
     """Write the periods of a plain allowance as segments that open with all of it."""
     rows: list[Burnt] = []
@@ -159,7 +168,7 @@ def _plain(
     while period.start < end:
         if len(rows) >= MOST_SEGMENTS:
             raise Invalid("The time spans too many usage periods.", pointer="/query/from")
-        used = used_between(tenant_id, stream.feature.meter, period.start, period.end)
+        used = used_between(tenant_id, meter, period.start, period.end)
         opening: Balances = {stream.id: limit}
         closing, overage = spend(opening, max(used, ZERO))
         bounds = (period.start, period.end)

@@ -12,9 +12,14 @@ from billing.usage.queries.measure import measure
 from billing.usage.queries.question import Question
 
 
+def operators_meter(slug: str) -> Meter | None:
+    """Find the operator's meter of a slug; None where there is none."""
+    return Meter.visible().filter(scope=OPERATOR, slug=slug).first()
+
+
 def used_between(
     tenant_id: UUID,
-    slug: str,
+    meter: Meter | None,
     start: datetime,
     end: datetime,
     group_filters: Mapping[str, Any] | None = None,
@@ -23,7 +28,6 @@ def used_between(
 
     ``group_filters`` hold operators by group-by key: only these groups count.
     """
-    meter = Meter.visible().filter(scope=OPERATOR, slug=slug).first()
     if meter is None or start >= end:
         return Decimal(0)
     counted = advanced(dict(group_filters or {}))

@@ -19,7 +19,7 @@ from billing.entitlements.models import plan_stream
 from billing.entitlements.models.effective import Effective, Snapshot
 from billing.entitlements.models.projection import period_of
 from billing.entitlements.queries.burndown import State, state_at
-from billing.entitlements.queries.used import used_between
+from billing.entitlements.queries.used import operators_meter, used_between
 from billing.usage.queries.rates import (
     per_hour,
     requests_in_the_last_hour,
@@ -186,7 +186,13 @@ def value_at(snapshot: Snapshot, key: str, at: datetime) -> EntitlementValue | N
         return EntitlementValue(effective, _past(past, value, key))
     period = period_of(snapshot, effective, at)
     feature = effective.feature
-    used = used_between(snapshot.tenant_id, feature.meter, period.start, at, feature.group_filters)
+    used = used_between(
+        snapshot.tenant_id,
+        operators_meter(feature.meter),
+        period.start,
+        at,
+        feature.group_filters,
+    )
     metered = Metered(value.limit, value.soft, used, ZERO, period)
     return _planned(snapshot, effective, metered)
 
@@ -277,7 +283,7 @@ def filtered_use(
             with tenancy.tenant_context(snapshot.tenant_id):
                 found[one.feature.key] = used_between(
                     snapshot.tenant_id,
-                    one.feature.meter,
+                    operators_meter(one.feature.meter),
                     period.start,
                     period.end,
                     one.feature.group_filters,

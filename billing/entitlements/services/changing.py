@@ -9,15 +9,18 @@ from uuid import UUID
 from audit.services import audited
 from billing.entitlements.models.effective import Snapshot
 from billing.entitlements.queries.snapshots import load
-from billing.entitlements.services.projection import project
+from billing.entitlements.services.projection import tell
 from billing.subscriptions.services.serial import serialise
 from kernel import db
 from kernel.gate import quota
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Change:
-    """What a change starts from: the instant by the database's clock, and what holds then."""
+    """What a change starts from: the instant by the database's clock, and what holds then.
+
+    Whoever changes what the snapshot holds leaves it as it is after the change.
+    """
 
     at: datetime
     snapshot: Snapshot
@@ -31,9 +34,10 @@ def changing(tenant_id: UUID) -> Iterator[Change]:
     """
     with audited():
         serialise(tenant_id)
-        quota.lock_grants(tenant_id)
-        yield Change(_clock(), load(tenant_id))
-        project(tenant_id)
+        known = quota.lock_grants(tenant_id)
+        change = Change(_clock(), load(tenant_id))
+        yield change
+        tell(change.snapshot, known)
 
 
 def _clock() -> datetime:

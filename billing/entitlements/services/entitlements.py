@@ -209,11 +209,10 @@ def _insert(
         _meter(change, fact, new, row)
     row.save(force_insert=True)
     own = own_fact(row)
-    snapshot = replace(change.snapshot, own={**change.snapshot.own, fact.key: own})
-    after = replace(change, snapshot=snapshot)
-    held = find(snapshot, fact.key, change.at)
+    change.snapshot = replace(change.snapshot, own={**change.snapshot.own, fact.key: own})
+    held = find(change.snapshot, fact.key, change.at)
     for grant in new.grants:
-        add(after, held, grant)
+        add(change, held, grant)
     shown = encode(ENTITLEMENT_PREFIX, row.id)
     replaced = encode(ENTITLEMENT_PREFIX, present.id) if present else None
     record(
@@ -261,6 +260,8 @@ def _end(change: Change, present: Held) -> None:
     if present.own:
         rows = Entitlement.objects.filter(tenant_id=present.tenant_id, id=present.id)
         rows.update(deleted_at=change.at, updated_at=change.at)
+        left = {key: own for key, own in change.snapshot.own.items() if own.id != present.id}
+        change.snapshot = replace(change.snapshot, own=left)
 
 
 def _facts(row: Entitlement, fact: FeatureFact) -> dict[str, Any]:

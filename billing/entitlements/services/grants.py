@@ -1,7 +1,7 @@
 """Giving a tenant an amount of a metered entitlement, and voiding it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -26,6 +26,8 @@ from kernel.ids import encode
 MOST_LIVE: Final = 100
 """How many grants of one entitlement can be usable, now or later, at a time."""
 MOST_UNITS: Final = 1_000
+SLACK: Final = timedelta(minutes=1)
+"""How far the clock of a caller who means now may be behind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +64,7 @@ def give(tenant_id: UUID, entitlement: str, new: NewGrant) -> Grant:
 
 def add(change: Change, held: Held, new: NewGrant) -> Grant:
     """Write a grant within a change that is under way; raises as :func:`give` does."""
-    _check(change, held, new)
+    new = _checked(change, held, new)
     zone = zone_of(change.snapshot, held.feature)
     unit, count = new.expiry or ("", None)
     grant = Grant(
@@ -124,7 +126,7 @@ def void(tenant_id: UUID, grant_id: UUID, at: datetime | None = None) -> Grant:
             raise NotFound("There is no such grant.", code="grant_not_found")
         if grant.voided_at is not None:
             raise Conflict("The grant is voided.", code="grant_voided")
-        if at is not None and at < change.at - timedelta(minutes=1):
+        if at is not None and at < change.at - SLACK:
             raise Invalid("A grant is voided from now on, or later.", pointer="/query/at")
         grant.voided_at = max(change.at, at or change.at)
         grant.save(update_fields=["voided_at", "updated_at"])
@@ -167,14 +169,15 @@ def expiry(new: NewGrant, zone: ZoneInfo) -> datetime | None:
         raise Invalid("It expires too late.", pointer="/expiration/count") from None
 
 
-def _check(change: Change, held: Held, new: NewGrant) -> None:
+def _checked(change: Change, held: Held, new: NewGrant) -> NewGrant:
+    """Check a grant against what is there; one that just missed the period starts with it."""
     if held.type != EntitlementType.METERED or not held.feature.has_quota:
         raise Invalid(
             "Grants belong to metered entitlements that quotas count.", code="not_grantable"
         )
     stream = stream_with_grants(change.snapshot, held.effective)
     running = stream.period(change.at)
-    if new.effective_at < running.start:
+    if new.effective_at < running.start - SLACK:
         raise Invalid(
             f"A grant starts in the running usage period, from {running.start.isoformat()}, or"
             " later.",
@@ -182,6 +185,7 @@ def _check(change: Change, held: Held, new: NewGrant) -> None:
         )
     if sum(grant.end > change.at for grant in stream.grants) >= MOST_LIVE:
         raise Conflict(f"There are {MOST_LIVE} grants to use already.", code="too_many_grants")
+    return replace(new, effective_at=max(new.effective_at, running.start))
 
 
 def _facts(grant: Grant, held: Held) -> dict[str, Any]:

@@ -47,15 +47,21 @@ def project(tenant_id: UUID, *, unused: bool = False) -> None:
     windows further ahead. A quota that opens over time already used starts at what the meter says;
     ``unused`` says of a new tenant that there is no such time.
     """
-    now = timezone.now()
     with db.atomic():
         snapshot = load(tenant_id)
+        tell(snapshot, [] if unused else quota.lock_grants(tenant_id), unused=unused)
+
+
+def tell(snapshot: Snapshot, known: Sequence[Window], *, unused: bool = False) -> None:
+    """Do as :func:`project` does with a snapshot that is at hand, under locked grants.
+
+    ``known`` are the windows that :func:`kernel.gate.quota.lock_grants` gave in this transaction.
+    """
+    now = timezone.now()
+    tenant_id = snapshot.tenant_id
+    with db.atomic():
         grants = grants_at(snapshot, now)
-        known: list[Window] = []
-        streams: dict[str, Stream] = {}
-        if not unused:
-            known = quota.lock_grants(tenant_id)
-            streams = streams_of(snapshot, now)
+        streams = {} if unused else streams_of(snapshot, now)
         bases = _bases(tenant_id, streams, known, now)
         windows = list(_windows(snapshot, streams, bases, known, now))
         quota.put_grants(
@@ -169,29 +175,35 @@ def _started(
     Locks in the order of kernel/sql/burn.sql: grants before the locks of ingest.
     """
     stand = {_key(window) for window in known}
-    return [
-        window
-        if window.start > now + _SKEW or _key(window) in stand
-        else replace(window, used=_used_already(tenant_id, window))
-        for window in windows
+    begun = [
+        window for window in windows if window.start <= now + _SKEW and _key(window) not in stand
     ]
+    used = _used_already(tenant_id, begun) if begun else {}
+    return [replace(one, used=used.get(_key(one), one.used)) for one in windows]
 
 
-def _used_already(tenant_id: UUID, window: Window) -> Decimal:
-    """Sum up what was used in a window that this transaction is about to open.
+def _used_already(
+    tenant_id: UUID, windows: Sequence[Window]
+) -> dict[tuple[str, datetime, datetime], Decimal]:
+    """Sum up what was used in windows that this transaction is about to open.
 
     Whoever ingests takes the same locks shared, in the same order: those before have committed when
-    the locks are there, those after wait for the window and count in it.
+    the locks are there, those after wait for the windows and count in them.
     """
-    meter = Meter.visible().filter(scope=OPERATOR, slug=window.meter).first()
-    if meter is None:
-        return Decimal(0)
+    slugs = {window.meter for window in windows}
+    meters = {meter.slug: meter for meter in Meter.visible().filter(scope=OPERATOR, slug__in=slugs)}
+    first = min(window.start for window in windows)
+    types = sorted({meter.event_type for meter in meters.values()})
     with db.cursor() as cursor:
         cursor.execute(
             "SELECT pg_advisory_xact_lock(key) FROM ("
-            "  SELECT DISTINCT billing_usage_lock(%s, %s, day) AS key"
-            "  FROM generate_series(date_trunc('day', %s::timestamptz, 'UTC'), %s, '1 day') AS day"
+            "  SELECT DISTINCT billing_usage_lock(%s, type, day) AS key"
+            "  FROM unnest(%s::text[]) AS type,"
+            "       generate_series(date_trunc('day', %s::timestamptz, 'UTC'), %s, '1 day') AS day"
             "  ORDER BY key) AS keys",
-            [tenant_id, meter.event_type, window.start, timezone.now() + 2 * _SKEW],
+            [tenant_id, types, first, timezone.now() + 2 * _SKEW],
         )
-    return used_between(tenant_id, window.meter, window.start, window.end)
+    return {
+        _key(window): used_between(tenant_id, meters.get(window.meter), window.start, window.end)
+        for window in windows
+    }

@@ -451,13 +451,13 @@ BEGIN
       AS n (feature text, meter text, stream uuid, base_at timestamptz, base_overage numeric,
             grants jsonb)
    CROSS JOIN LATERAL (
-     SELECT array_agg((e ->> 'base')::numeric ORDER BY place),
-            array_agg((e ->> 'id')::uuid ORDER BY place),
-            array_agg((e ->> 'amount')::numeric ORDER BY place),
-            array_agg((e ->> 'from')::timestamptz ORDER BY place),
-            array_agg((e ->> 'to')::timestamptz ORDER BY place),
-            array_agg((e ->> 'minimum')::numeric ORDER BY place),
-            array_agg((e ->> 'maximum')::numeric ORDER BY place)
+     SELECT coalesce(array_agg((e ->> 'base')::numeric ORDER BY place), '{}'),
+            coalesce(array_agg((e ->> 'id')::uuid ORDER BY place), '{}'),
+            coalesce(array_agg((e ->> 'amount')::numeric ORDER BY place), '{}'),
+            coalesce(array_agg((e ->> 'from')::timestamptz ORDER BY place), '{}'),
+            coalesce(array_agg((e ->> 'to')::timestamptz ORDER BY place), '{}'),
+            coalesce(array_agg((e ->> 'minimum')::numeric ORDER BY place), '{}'),
+            coalesce(array_agg((e ->> 'maximum')::numeric ORDER BY place), '{}')
        FROM jsonb_array_elements(n.grants) WITH ORDINALITY AS one (e, place)) AS g
   ON CONFLICT (tenant_id, feature_key) DO UPDATE
     SET meter = EXCLUDED.meter, stream = EXCLUDED.stream, base_at = EXCLUDED.base_at,

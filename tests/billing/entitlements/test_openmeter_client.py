@@ -77,7 +77,7 @@ def test_value__v2__has_grant_balances(client, house):
     )
 
     assert value.has_access is True
-    assert value.grant_balances == {}
+    assert list(value.grant_balances.values()) == [100_000.0]
 
 
 def test_access__customer__maps_features_to_values(client, house):

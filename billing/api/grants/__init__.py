@@ -1,0 +1,1 @@
+"""Entitlements and grants, as OpenMeter's clients manage them."""
