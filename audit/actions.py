@@ -55,6 +55,12 @@ RETENTION_CHANGED: Final = Action(
     "{actor} changed how long {target} is kept",
     help="A rule of retention was set or taken away.",
 )
+LOG_DAMAGED: Final = Action(
+    "audit.log.damaged",
+    Severity.CRITICAL,
+    "{target} is not intact",
+    help="The nightly verification found faults; audit_verify names them.",
+)
 HOLD_SET: Final = Action(
     "audit.hold.set",
     Severity.WARNING,
@@ -104,6 +110,7 @@ ANCHOR_RECOVERED: Final = Action(
     help="An anchor that had failed for some time works again.",
 )  # fmt: skip
 ALL: Final = (
+    LOG_DAMAGED,
     PRUNED,
     RETENTION_CHANGED,
     HOLD_SET,

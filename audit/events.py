@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import ClassVar
+from uuid import UUID
 
 from kernel.events import DomainEvent
 
@@ -25,3 +26,15 @@ class AnchorFailing(DomainEvent):
 
     anchor: str
     last_error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogDamaged(DomainEvent):
+    """The nightly verification found faults in a log: verdicts, and the first bad place."""
+
+    name: ClassVar[str] = "audit.log_damaged"
+
+    log: str
+    verdicts: tuple[str, ...]
+    first_bad: int | None
+    tenant_id: UUID

@@ -15,6 +15,7 @@ from audit.exports import offboarding
 from audit.pruning.run import prune
 from audit.sealing import checkpoints, epochs, headslog, partitions
 from audit.sealing.sealer import Sealer
+from audit.verification.nightly import reconcile
 from kernel import db
 from kernel.errors import Conflict
 from kernel.events.registry import Delivery
@@ -36,6 +37,13 @@ def prune_nightly() -> None:
         _log.info("pruning.runs_already")
         return
     _log.info("pruning.done", entries=done.entries, logs=len(done.steps), months=len(done.months))
+
+
+@job("audit.reconcile", max_attempts=3, cron="41 3 * * *")
+def reconcile_nightly() -> None:
+    """Verify what every log has grown by since it was last found without fault, and tell faults."""
+    damaged = reconcile()
+    _log.info("logs.reconciled", damaged=len(damaged))
 
 
 @job("audit.offboard", max_attempts=5)

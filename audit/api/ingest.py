@@ -12,6 +12,7 @@ from audit.api.events import EventList
 from audit.api.rendering import EVENT_PREFIX
 from audit.models import Declaration, Outcome
 from audit.permissions import MANAGE, READ, WRITE
+from audit.queries.backlog import pressure
 from audit.services.declaring import declare
 from audit.services.entry import Target
 from audit.services.ingesting import MOST, Ingested, Submission, ingest
@@ -96,7 +97,12 @@ class Events(EventList):
         responses={201: ReceiptsSerializer},
     )
     def post(self, request: Request) -> Response:
-        """Record up to 1,000 entries of declared actions: all of them or none."""
+        """Record up to 1,000 entries of declared actions: all of them or none.
+
+        While entries wait for their seal for more than 30 seconds the answer is 503
+        ``audit_lagging`` with Retry-After.
+        """
+        pressure.check()
         submissions = _submissions(request.data)
         outcomes = ingest(current_tenant(), submissions)
         return Response({"items": [_receipt(one) for one in outcomes]}, 201)

@@ -7,6 +7,7 @@ from accounts.services.owners import MembershipOwners
 from audit.anchoring.service import run_anchors
 from audit.doctor import CHECKS as AUDIT_CHECKS
 from audit.jobs import on_tenant_closed, run_sealer
+from audit.queries.backlog import figures as audit_figures
 from audit.services import requests as audit_requests
 from audit.streams.dispatcher import run_streams
 from audit.streams.jobs import send_test
@@ -25,6 +26,7 @@ from kernel import doctor, events, metrics, ports
 from kernel.gate.alarms import QuotaDue
 from kernel.http.hooks import hooks
 from kernel.jobs import services
+from kernel.vitals import background
 from tenants.events import TenantClosed
 
 # Importing a job declares it to the worker.
@@ -43,6 +45,7 @@ def compose() -> None:
     events.subscribe(FeatureArchived.name, "entitlements.archived", on_feature_archived)
     events.subscribe(QuotaDue.name, "entitlements.thresholds", on_quota_due)
     events.subscribe(TenantClosed.name, "audit.offboarding", on_tenant_closed)
+    background.apps.append(audit_figures)
     hooks.finished.append(metrics.observe)
     hooks.finished.append(note_request)
     services.register("audit-sealer", run_sealer)

@@ -3,7 +3,7 @@
 Any worker tells the same figures of the whole deployment: combine them with max(), not sum().
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import structlog
 from django.db import DatabaseError, InterfaceError, connections
@@ -16,6 +16,9 @@ from kernel.vitals import backlog
 # A service that is silent for longer is no longer listed: absence is what the alert looks for.
 LISTED_S = 60.0
 _log = structlog.get_logger("innkeeper.metrics")
+
+apps: list[Callable[[], Iterator[Metric]]] = []
+"""What apps tell of their own backlog at each scrape, as staff; bound by the composition root."""
 
 
 class Background:
@@ -30,6 +33,7 @@ class Background:
         try:
             with db.use_alias("staff"):
                 metrics = [*_services(), *_outbox(), *_queue()]
+                metrics += [metric for figures in apps for metric in figures()]
         except (DatabaseError, InterfaceError) as error:
             _log.warning("backlog.unreadable", error=str(error).strip())
             metrics = []
