@@ -17,13 +17,14 @@ from kernel.tenancy import current_tenant
 _PERIOD: Final = """
 SELECT timezone, start, billing_usage_window_end('month', start, timezone)
 FROM tenants_tenant, LATERAL billing_usage_window('month', now(), timezone) AS start
-WHERE id = %s
+WHERE id = $1::uuid
 """
 _KEPT: Final = """
 SELECT meter_id, sum(count), sum(total), min(lowest), max(highest),
        (array_agg(latest ORDER BY latest_at DESC, latest_seq DESC))[1]
 FROM billing_usage_rollup
-WHERE tenant_id = %s AND meter_id = ANY (%s) AND bucket >= %s AND bucket < %s
+WHERE tenant_id = $1::uuid AND meter_id = ANY ($2::uuid[])
+  AND bucket >= $3::timestamptz AND bucket < $4::timestamptz
 GROUP BY meter_id
 """
 
@@ -71,16 +72,13 @@ def _is_kept(meter: Meter) -> bool:
 
 
 def _period(tenant_id: UUID) -> Period:
-    with db.cursor() as cursor:
-        cursor.execute(_PERIOD, [tenant_id])
-        zone, start, end = cursor.fetchone()
+    ((zone, start, end),) = db.rows(_PERIOD, [tenant_id])
     return Period(start, end, zone)
 
 
 def _figures(tenant_id: UUID, meters: list[UUID], period: Period) -> dict[UUID, tuple[Any, ...]]:
-    with db.cursor() as cursor:
-        cursor.execute(_KEPT, [tenant_id, meters, period.start, period.end])
-        return {row[0]: row[1:] for row in cursor.fetchall()}
+    rows = db.rows(_KEPT, [tenant_id, meters, period.start, period.end])
+    return {row[0]: row[1:] for row in rows}
 
 
 def _value(meter: Meter, figures: tuple[Any, ...] | None) -> Decimal | None:

@@ -102,13 +102,12 @@ def lock_grants(tenant_id: UUID) -> list[Window]:
     What they have used is not among what is given. Guarded use waits until the transaction ends,
     ingest does not.
     """
-    with db.cursor() as cursor:
-        cursor.execute(
-            "SELECT feature_key, meter, window_start, window_end, hard_limit, burns, issued,"
-            " period_start, period_end, reset, recurs FROM gate.lock_grants(%s)",
-            [tenant_id],
-        )
-        return [_known(row) for row in cursor.fetchall()]
+    found = db.rows(
+        "SELECT feature_key, meter, window_start, window_end, hard_limit, burns, issued,"
+        " period_start, period_end, reset, recurs FROM gate.lock_grants($1)",
+        [tenant_id],
+    )
+    return [_known(row) for row in found]
 
 
 def put_grants(
