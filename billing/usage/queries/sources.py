@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from billing.usage.models import Aggregation, Origin
+from billing.usage.models import OPERATOR, Aggregation, Origin
 from billing.usage.models.meters import OF_SINGLE_EVENTS
 from billing.usage.queries.question import Question
 from kernel.tenancy import tenant_or_none
@@ -55,12 +55,22 @@ _FROM_RAW: Final = (
     " FROM billing_usage_measured AS r"
     " WHERE r.meter_id = %(meter)s AND (r.number IS NOT NULL OR r.value IS NOT NULL)"
 )
-# Many events: amendments are joined, and what the filter needs is computed once.
+# Many events: what billing_usage_measured_widely says of one meter, its facts given. Joined to the
+# meter's row, PostgreSQL would look that up again for each event.
+_WIDE_NUMBER: Final = "billing_usage_number({held} #> %(value_path)s::text[])"
+_WIDE_VALUE: Final = "{held} #>> %(value_path)s::text[]"
+_HELD: Final = "coalesce(amended.data, event.data)"
 _FROM_WIDE: Final = (
-    " FROM (SELECT r.tenant_id, r.subject, r.groups, r.time, r.seq, r.number, r.value"
-    " FROM billing_usage_measured_widely AS r WHERE r.meter_id = %(meter)s"
+    " FROM (SELECT event.tenant_id, event.subject, event.time, event.seq,"
+    " billing_usage_groups({held}, %(group_paths)s::text[]) AS groups,"
+    " {number} AS number, {value} AS value FROM billing_usage_event AS event LEFT JOIN ("
+    "SELECT DISTINCT ON (tenant_id, event_seq) tenant_id, event_seq, kind, data"
+    " FROM billing_usage_amendment ORDER BY tenant_id, event_seq, id DESC"
+    ") AS amended ON amended.tenant_id = event.tenant_id AND amended.event_seq = event.seq"
+    " WHERE event.type = %(event_type)s AND amended.kind IS DISTINCT FROM 'void'"
+    " AND event.time <= event.ingested_at + interval '5 minutes' AND event.tenant_id IS NOT NULL"
 )
-_WIDE_END: Final = " OFFSET 0) AS r WHERE r.number IS NOT NULL OR r.value IS NOT NULL"
+_WIDE_END: Final = " OFFSET 0) AS r WHERE (r.number IS NOT NULL OR r.value IS NOT NULL)"
 _SHORT: Final = timedelta(hours=1)
 _FROM_GATE: Final = (
     " FROM (SELECT %(tenant)s::uuid AS tenant_id, g.subject::text AS subject,"
@@ -107,8 +117,34 @@ def _written(
         if _is_short(piece):
             written.append(_selected(_RAW, figures) + _FROM_RAW + span + narrowed)
         else:
-            written.append(_selected(_RAW, figures) + _FROM_WIDE + span + narrowed + _WIDE_END)
+            span = span.replace("r.time", "event.time")
+            wide = _wide(question, parameters) + span + _WIDE_END + narrowed
+            written.append(_selected(_RAW, figures) + wide)
     return " UNION ALL ".join(written), parameters
+
+
+def _wide(question: Question, parameters: dict[str, Any]) -> str:
+    """Write the source of many events, up to their range: those that count for the meter."""
+    meter = question.meter
+    number, value = _WIDE_NUMBER.format(held=_HELD), "NULL::text"
+    if meter.aggregation == Aggregation.COUNT:
+        number = "1::numeric"
+    elif meter.aggregation == Aggregation.UNIQUE_COUNT:
+        number, value = "NULL::numeric", _WIDE_VALUE.format(held=_HELD)
+    parameters |= {"event_type": meter.event_type, "value_path": meter.value_path}
+    parameters |= {"group_paths": meter.group_paths}
+    written = _FROM_WIDE.format(number=number, value=value, held=_HELD)
+    if meter.event_from is not None:
+        parameters["event_from"] = meter.event_from
+        written += " AND event.time >= %(event_from)s"
+    if meter.scope != OPERATOR:
+        parameters["scope"] = meter.scope
+        written += " AND event.tenant_id = %(scope)s"
+    if "only_tenant" in parameters:
+        written += " AND event.tenant_id = %(only_tenant)s"
+    elif "tenants" in parameters:
+        written += " AND event.tenant_id = ANY (%(tenants)s)"
+    return written
 
 
 def _is_short(span: Span) -> bool:
