@@ -2,7 +2,6 @@
 
 import socket
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -119,12 +118,11 @@ def test_request__bytes_that_drip__end_at_the_deadline(head: bytes) -> None:
             link.sendall(b"X")
 
     with raw_receiver(drip) as port:
-        started = time.monotonic()
         try:
+            # Each read gets its byte in time: without the watchdog this would never end.
             assert fault_of(f"http://localhost:{port}/", seconds=0.4) is Fault.TIMEOUT
         finally:
             ended.set()
-        assert time.monotonic() - started < 8  # far below a read timeout for each byte
 
 
 def test_request__handshake_that_never_ends__ends_at_the_deadline() -> None:
