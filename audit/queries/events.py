@@ -18,11 +18,8 @@ _EXACT: Final = ("action", "actor_id", "actor_type", "target_id", "target_type",
 _MILLISECONDS: Final = 80
 _LONGEST_SEARCH: Final = 200
 
-# One GIN condition finds one tenant's entries: the tenant is a word of its own.
-_SEARCH_TENANT: Final = (
-    "SELECT event_id FROM audit_search "
-    "WHERE words @@ (quote_literal('tenant:' || %s)::tsquery && websearch_to_tsquery('simple', %s))"
-)
+# The tenant is that of the connection: the function reads it as the policies do.
+_SEARCH_TENANT: Final = "SELECT audit_find(%s)"
 _SEARCH_ALL: Final = (
     "SELECT event_id FROM audit_search WHERE words @@ websearch_to_tsquery('simple', %s)"
 )
@@ -126,7 +123,5 @@ def _search(rows: QuerySet[Event], text: str) -> QuerySet[Event]:
         return rows
     if len(text) > _LONGEST_SEARCH or "\x00" in text:
         raise Invalid("q is a text of at most 200 characters.", pointer="/query/q")
-    tenant = tenant_or_none()
-    if tenant is None:
-        return rows.filter(id__in=RawSQL(_SEARCH_ALL, [text]))  # noqa: S611 - bound parameters
-    return rows.filter(id__in=RawSQL(_SEARCH_TENANT, [str(tenant), text]))  # noqa: S611
+    statement = _SEARCH_ALL if tenant_or_none() is None else _SEARCH_TENANT
+    return rows.filter(id__in=RawSQL(statement, [text]))  # noqa: S611 - bound parameters

@@ -277,6 +277,30 @@ def test_search__text_with_a_nul__is_indexed_and_stalls_nobody(
     assert len(leaves_of(tenant_id)) == 1
 
 
+def test_search__function__finds_the_connections_own_tenant_only(
+    tenant_id: UUID, sealer: Sealer
+) -> None:
+    """The function reads past row-level security: it must fence by itself."""
+    (mine,) = changes(tenant_id, 1)
+    stranger = uuid4()
+    (theirs,) = changes(stranger, 1)
+    sealer.drain()
+
+    def find(asked: str) -> list[tuple[UUID]]:
+        with db.cursor() as cursor:
+            cursor.execute("SELECT audit_find(%s)", [asked])
+            return list(cursor.fetchall())
+
+    assert find("renamed") == [(mine.event_id,)]
+    assert find("-nowhere") == [(mine.event_id,)]
+    assert find(f"renamed or tenant:{stranger}") == [(mine.event_id,)]
+    with tenant_context(stranger):
+        assert find("renamed") == [(theirs.event_id,)]
+    with db.cursor() as cursor:
+        cursor.execute("SELECT set_config('app.tenant', '', false)")
+    assert find("renamed") == []
+
+
 def test_search__metadata__is_found_too(tenant_id: UUID, sealer: Sealer) -> None:
     receipt = change(metadata={"place": "ouagadougou"})
     sealer.drain()
