@@ -26,6 +26,11 @@ from tests.billing.house import call, make_house, staff
 pytestmark = pytest.mark.usefixtures("database")
 
 ONE = Decimal(1)
+_CHECK_AND_USE = """
+SELECT c.exceeded, CASE WHEN NOT c.exceeded
+         THEN gate.add_usage(ARRAY[t.id], ARRAY[t.meter], ARRAY[c.at], ARRAY[1::numeric])::text END
+  FROM (SELECT %s::uuid AS id, %s AS meter) AS t, gate.check_quota(t.id, t.meter, 1, NULL) AS c
+"""
 
 
 @pytest.fixture(scope="module")
@@ -276,3 +281,23 @@ def test_soft_limit__is_never_refused_and_shows_overage(house, feature):
 
     stands = standing(house, feature)
     assert (stands.used, stands.balance, stands.overage) == (0, 0, 1)
+
+
+def test_gate__two_thousand_concurrent_checks_and_uses__never_overshoot(house, feature):
+    """The drill `python -m bench.usage consumes` in small, and at the gate alone."""
+    entitle(house, feature, 500)
+    give(house, feature, 300, priority=0)
+    give(house, feature, 200, priority=2)
+
+    def work(number) -> Iterator[Decimal]:
+        with db.cursor() as cursor:
+            for _ in range(125):  # each statement is a transaction
+                cursor.execute(_CHECK_AND_USE, [house.id, feature.meter])
+                if not cursor.fetchone()[0]:
+                    yield ONE
+
+    taken = in_threads(house, 16, work)
+
+    stands = standing(house, feature)
+    assert sum(taken) == stands.used == 1000
+    assert (stands.balance, stands.overage) == (0, 0)
