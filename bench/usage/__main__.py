@@ -1,4 +1,4 @@
-"""``python -m bench.usage consumes|kill|memory|query``: drills and figures of metering.
+"""``python -m bench.usage access|consumes|kill|memory|query``: drills and figures of metering.
 
 Each starts a system of its own as ``make run`` does, commits for real, prints one JSON line and
 removes everything again. Nothing else should run on the machine. ``--help`` of each tells more.
@@ -9,9 +9,15 @@ import argparse
 import json
 import sys
 
-from bench.usage import consumes, kill, memory, query
+from bench.usage import access, consumes, kill, memory, query
 
-MEASUREMENTS = {"consumes": consumes, "kill": kill, "memory": memory, "query": query}
+MEASUREMENTS = {
+    "access": access,
+    "consumes": consumes,
+    "kill": kill,
+    "memory": memory,
+    "query": query,
+}
 
 
 def main() -> int:

@@ -215,8 +215,10 @@ def evaluated(
         return EntitlementValue(effective)
     if feature.counted_by_gate:
         period = period_of(snapshot, effective, at)
-        metered = Metered(value.limit, value.soft, Decimal(use.requests), ZERO, period)
-        return _planned(snapshot, effective, replace(metered, rate=_rate(feature, at, period, use)))
+        rate = _rate(feature, at, period, use)
+        requests = Decimal(use.requests)
+        metered = Metered(value.limit, value.soft, requests, ZERO, period, rate=rate)
+        return _planned(snapshot, effective, metered)
     if feature.group_filters:
         period = period_of(snapshot, effective, at)
         used = use.filtered[feature.key]
@@ -225,8 +227,8 @@ def evaluated(
     if standing is None:
         return None
     period = Period(standing.start, standing.end)
-    metered = Metered(value.limit, value.soft, standing.used, standing.reserved, period)
-    metered = replace(metered, rate=_rate(feature, at, period, use))
+    rate = _rate(feature, at, period, use)
+    metered = Metered(value.limit, value.soft, standing.used, standing.reserved, period, rate=rate)
     if standing.grants is None:
         return _planned(snapshot, effective, metered)
     grants = {UUID(id_): balance for id_, balance in standing.grants.items()}
@@ -235,7 +237,8 @@ def evaluated(
 
 
 def _rate(feature: FeatureFact, at: datetime, period: Period, use: Use) -> Decimal:
-    return per_hour(use.recent.get(feature.meter, ZERO), at, period.start)
+    recent = use.recent.get(feature.meter)
+    return ZERO if recent is None else per_hour(recent, at, period.start)
 
 
 def _planned(snapshot: Snapshot, effective: Effective, metered: Metered) -> EntitlementValue:

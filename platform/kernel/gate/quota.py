@@ -252,10 +252,8 @@ def standings_of(tenant_ids: Sequence[UUID], at: datetime) -> dict[UUID, dict[st
     found: dict[UUID, dict[str, Standing]] = {}
     with db.cursor() as cursor:
         cursor.execute(
-            "SELECT t, feature_key, window_start, window_end, used, reserved, hard_limit,"
-            " available, balance, overage, grants::text"
-            " FROM unnest(%s::uuid[]) AS t CROSS JOIN LATERAL"
-            " gate.quota_standing(t, NULL, NULL, %s)",
+            "SELECT tenant_id, feature_key, window_start, window_end, used, reserved, hard_limit,"
+            " available, balance, overage, grants::text FROM gate.quota_standings(%s, %s)",
             [list(tenant_ids), at],
         )
         for tenant_id, *row in cursor.fetchall():
