@@ -1,17 +1,31 @@
 """Fixtures of the whole suite. How tests get their database stands in tests/database.py."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import HealthCheck, configuration, settings
 
 from tests.database import SessionDatabase, open_lazily
 from tests.systems import RunningSystem, running_system
 
 # Folders whose tests measure time or load the machine: they never run beside others.
 SERIAL_FOLDERS = {"latency", "e2e"}
+
+# Hypothesis keeps nothing in the repository and draws the same examples for every commit: what it
+# finds is then this commit's. A shared machine makes deadlines and slowness meaningless.
+configuration.set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "innkeeper-hypothesis")
+settings.register_profile(
+    "house",
+    database=None,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("house")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,13 +1,10 @@
 """Fixtures of the audit tests: a tenant of its own for every test, and actions to record."""
 
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-from hypothesis import configuration, settings
 
 from audit.registry import Action, Severity, registry
 from audit.sealing.sealer import Sealer
@@ -20,11 +17,6 @@ RENAMED = Action(
     personal=["email"],
     secret=["pin"],
 )
-
-# Hypothesis keeps nothing in the repository; a shared machine makes deadlines meaningless.
-configuration.set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "innkeeper-hypothesis")
-settings.register_profile("house", database=None, deadline=None)
-settings.load_profile("house")
 
 
 @pytest.fixture(scope="session", autouse=True)

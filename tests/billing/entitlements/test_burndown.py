@@ -194,7 +194,7 @@ def tenant_id(session_database):
 
 @given(cases)
 @settings(max_examples=50, deadline=None,
-          suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
+          suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])  # fmt: skip
 def test_burn_down__random_grants_and_use__equals_the_model_at_every_hour(tenant_id, case):
     stream, model = both(*case)
     used = case[1]
@@ -219,7 +219,7 @@ def test_burn_down__random_grants_and_use__equals_the_model_at_every_hour(tenant
 
 @given(cases, st.integers(0, 20))
 @settings(max_examples=15, deadline=None,
-          suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
+          suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])  # fmt: skip
 def test_burn_down__in_pieces__equals_one_run(tenant_id, case, cut):
     stream, _ = both(*case)
     used = case[1]

@@ -18,7 +18,9 @@ def test_plans__listed__hold_limits_and_features_cheapest_first():
     page = call(make_house().key, "GET", "v1/plans")
 
     plans = {plan["key"]: plan for plan in page["items"]}
-    assert [plan["key"] for plan in page["items"]] == ["basic", "professional", "enterprise"]
+    # Other tests publish plans of their own.
+    shipped = [key for key in plans if key in ("basic", "professional", "enterprise")]
+    assert shipped == ["basic", "professional", "enterprise"]
     assert plans["basic"]["limits"] == {
         "daily_requests": 1_000,
         "daily_webhooks": 1_000,
