@@ -192,9 +192,12 @@ def tenant_id(session_database):
     return make_house("basic").id
 
 
+# One tenant serves all examples of a test.
+SHARED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+
+
 @given(cases)
-@settings(max_examples=50, deadline=None,
-          suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])  # fmt: skip
+@settings(max_examples=50, suppress_health_check=SHARED)
 def test_burn_down__random_grants_and_use__equals_the_model_at_every_hour(tenant_id, case):
     stream, model = both(*case)
     used = case[1]
@@ -218,8 +221,7 @@ def test_burn_down__random_grants_and_use__equals_the_model_at_every_hour(tenant
 
 
 @given(cases, st.integers(0, 20))
-@settings(max_examples=15, deadline=None,
-          suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])  # fmt: skip
+@settings(max_examples=15, suppress_health_check=SHARED)
 def test_burn_down__in_pieces__equals_one_run(tenant_id, case, cut):
     stream, _ = both(*case)
     used = case[1]
