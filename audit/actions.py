@@ -61,6 +61,18 @@ LOG_DAMAGED: Final = Action(
     "{target} is not intact",
     help="The nightly verification found faults; audit_verify names them.",
 )
+VIEWER_CREATED: Final = Action(
+    "audit.viewer.created",
+    Severity.NOTICE,
+    "{actor} made the viewer token {target}",
+    help="Somebody may read the log within a filter for a while.",
+)
+VIEWER_REVOKED: Final = Action(
+    "audit.viewer.revoked",
+    Severity.NOTICE,
+    "{actor} revoked the viewer token {target}",
+    help="The token is refused from the next request on.",
+)
 HOLD_SET: Final = Action(
     "audit.hold.set",
     Severity.WARNING,
@@ -110,6 +122,8 @@ ANCHOR_RECOVERED: Final = Action(
     help="An anchor that had failed for some time works again.",
 )  # fmt: skip
 ALL: Final = (
+    VIEWER_CREATED,
+    VIEWER_REVOKED,
     LOG_DAMAGED,
     PRUNED,
     RETENTION_CHANGED,

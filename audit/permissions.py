@@ -11,9 +11,12 @@ WRITE: Final = Permission(
 MANAGE: Final = Permission(
     "audit:manage", "Manage the audit log", "Schemas of own entries, erasure of persons."
 )
+VIEW: Final = Permission(
+    "audit:view", "Look through the audit log", "What a viewer token may, within its filter."
+)
 RETAIN: Final = Permission(
     "audit:retain",
     "Decide what the audit log keeps",
     "The operator's: rules of retention, legal holds.",
 )
-ALL: Final = (READ, WRITE, MANAGE, RETAIN)
+ALL: Final = (READ, WRITE, MANAGE, RETAIN, VIEW)

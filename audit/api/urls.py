@@ -2,7 +2,18 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from audit.api import anchors, erasures, events, exports, ingest, logs, retention, streams, tlog
+from audit.api import (
+    anchors,
+    erasures,
+    events,
+    exports,
+    ingest,
+    logs,
+    retention,
+    streams,
+    tlog,
+    viewers,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("audit/events", ingest.Events.as_view(), name="audit-events"),
@@ -22,6 +33,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("audit/tlog/<str:log>/tile/<path:tile>", tlog.LogTile.as_view(), name="audit-tlog-tile"),
     path("audit/heads/checkpoint", tlog.HeadsCheckpoint.as_view(), name="audit-heads-checkpoint"),
     path("audit/heads/tile/<path:tile>", tlog.HeadsTile.as_view(), name="audit-heads-tile"),
+    path("audit/viewer-tokens", viewers.ViewerTokens.as_view(), name="audit-viewer-tokens"),
+    path(
+        "audit/viewer-tokens/<str:viewer>/revoke",
+        viewers.ViewerRevocation.as_view(),
+        name="audit-viewer-token-revoke",
+    ),
+    path("audit/viewer/events", viewers.ViewerEvents.as_view(), name="audit-viewer-events"),
     path("audit/retention", retention.OwnRetention.as_view(), name="audit-retention"),
     path("admin/audit/retention", retention.Rules.as_view(), name="admin-audit-retention"),
     path("admin/audit/holds", retention.Holds.as_view(), name="admin-audit-holds"),

@@ -5,7 +5,7 @@ The composition root hangs these functions into :data:`kernel.http.hooks.hooks`.
 
 from audit.actions import ACCESS_DENIED, DATA_READ, EVENTS_VIEWED
 from audit.models import Outcome, Stream
-from audit.permissions import READ
+from audit.permissions import READ, VIEW
 from audit.services.context import Context
 from audit.services.recording import record
 from kernel import db
@@ -31,7 +31,7 @@ def denied(facts: RequestContext, principal: Principal, error: DomainError) -> N
 
 def sensitive_read(facts: RequestContext, principal: Principal, access: Access) -> None:
     """Record a sensitive read. The commit does not wait for the disk: nothing changed."""
-    action = EVENTS_VIEWED if access.permission == READ.name else DATA_READ
+    action = EVENTS_VIEWED if access.permission in (READ.name, VIEW.name) else DATA_READ
     with db.atomic():
         with db.cursor() as cursor:
             cursor.execute("SET LOCAL synchronous_commit = off")

@@ -80,7 +80,9 @@ def make_victim() -> Victim:
     stream = call("POST", "audit/streams", guest.key, stream).body
     with inside(guest.id):
         entry = Event.objects.filter(action="key.created").first()
+    viewer = call("POST", "audit/viewer-tokens", guest.key, {"label": marker}).body
     names = {
+        "viewer": [viewer["id"]],
         "customer": [guest.public_id, guest.slug],
         "entitlement": [entitlement["id"]],
         "event": [ids.encode(EVENT_PREFIX, entry.id)],

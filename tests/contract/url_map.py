@@ -24,6 +24,7 @@ UNKNOWN = {
     "stream": lambda: ids.encode("str", ids.new_id()),
     "subject": lambda: f"unknown-{ids.new_id().hex}",
     "tenant": lambda: ids.encode("ten", ids.new_id()),
+    "viewer": lambda: ids.encode("auv", ids.new_id()),
     "tile": lambda: "0/000.p/1",
 }
 """How a parameter of each name is filled with something that nothing has."""

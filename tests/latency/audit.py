@@ -13,6 +13,7 @@ from tests.latency.world import PAGE, World
 V1 = "/api/v1/audit"
 TILE = "0/000.p/1"
 DECLARATION = {"action": "bench.done", "schema": {"type": "object"}}
+VIEWER = {"label": "auditor", "minutes": 1440, "filter": {"outcome": "success"}}
 OWN = "tenant={tenant}"
 RULE = {"plan": "bench-none", "days": 36_500}
 STREAM = {"name": "siem", "kind": "webhook", "url": "https://siem.invalid/"}
@@ -145,6 +146,20 @@ def of_stream(method: str, path: str, status: int = 200) -> Case:
     return Case(always(make), status=status)
 
 
+def end_viewer(world: World, number: int) -> Call:
+    """The end of a viewer token that was just made."""
+    key = world.quiet_tenant.key
+    made = world.ask("POST", f"{V1}/viewer-tokens", VIEWER, key=key)
+    return json_call("POST", f"{V1}/viewer-tokens/{made['id']}/revoke", key)
+
+
+def as_viewer(world: World) -> Call:
+    """A page of entries, read with a viewer token."""
+    seal(world)
+    made = world.ask("POST", f"{V1}/viewer-tokens", VIEWER, key=world.tenant.key)
+    return json_call("GET", f"{V1}/viewer/events", made["token"], query=f"limit={PAGE}")
+
+
 CASES: dict[str, Case] = {
     "POST /api/v1/audit/events": Case(always(submission), status=201),
     "GET /api/v1/audit/schemas": read("/schemas"),
@@ -161,6 +176,10 @@ CASES: dict[str, Case] = {
     "GET /api/v1/audit/tlog/<str:log>/tile/<path:tile>": of_log(f"tile/{TILE}"),
     "GET /api/v1/audit/heads/checkpoint": public("/heads/checkpoint"),
     "GET /api/v1/audit/heads/tile/<path:tile>": public(f"/heads/tile/{TILE}"),
+    "GET /api/v1/audit/viewer-tokens": read("/viewer-tokens"),
+    "POST /api/v1/audit/viewer-tokens": Case(to_quiet("/viewer-tokens", VIEWER), status=201),
+    "POST /api/v1/audit/viewer-tokens/<str:viewer>/revoke": Case(each(end_viewer), status=204),
+    "GET /api/v1/audit/viewer/events": Case(always(as_viewer)),
     "GET /api/v1/audit/retention": read("/retention"),
     "GET /api/v1/admin/audit/retention": of_operator("GET", "/retention", query=OWN),
     "PUT /api/v1/admin/audit/retention": of_operator("PUT", "/retention", RULE),
