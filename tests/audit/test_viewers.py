@@ -24,8 +24,7 @@ def test_viewer__within_its_filter__sees_entries_and_is_recorded() -> None:
     wider = call("GET", "audit/viewer/events?action=tenant.*", made["token"])
     assert (wider.status, wider.body["items"]) == (200, [])
     told = rows(
-        "SELECT count(*) FROM audit_event WHERE tenant_id = %s "
-        "AND action = 'audit.events.viewed'",
+        "SELECT count(*) FROM audit_event WHERE tenant_id = %s AND action = 'audit.events.viewed'",
         guest.id,
     )
     assert told == [(2,)]
