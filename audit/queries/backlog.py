@@ -5,14 +5,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from django.conf import settings
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
 from kernel import db
 from kernel.errors import Unavailable
 
-MAX_LAG: Final = 30.0
-"""Seconds that an entry may wait for its seal before ingest is refused."""
 RETRY_AFTER: Final = 5
 _FRESH: Final = 1.0
 
@@ -36,13 +35,13 @@ class Pressure:
         """Let an ingest pass or refuse it. Innkeeper's own entries are never asked.
 
         Raises:
-            kernel.errors.Unavailable: an entry has waited longer than :data:`MAX_LAG`
-                (``audit_lagging``); come back later.
+            kernel.errors.Unavailable: an entry has waited longer than
+                ``INNKEEPER_AUDIT_MAX_LAG`` (``audit_lagging``); come back later.
         """
         now = time.monotonic()
         if now >= self._until:
             self._known, self._until = unsealed(), now + _FRESH
-        if self._known.oldest_s > MAX_LAG:
+        if self._known.oldest_s > settings.INNKEEPER_AUDIT_MAX_LAG_S:
             raise Unavailable(
                 "The log is sealed too slowly to take more at the moment.",
                 code="audit_lagging",

@@ -42,6 +42,8 @@ class Environment:
     """``INNKEEPER_LOG_LEVEL``: debug, info, warning or error."""
     failed_auth_per_minute: int
     """``INNKEEPER_FAILED_AUTH``: wrong keys a minute from one address before 429; default 30."""
+    audit_max_lag_s: float
+    """``INNKEEPER_AUDIT_MAX_LAG``: seconds without a seal before ingest answers 503; default 30."""
     max_body_bytes: int
     """``INNKEEPER_MAX_BODY``: largest request body; default 2 MiB."""
     public_url: str
@@ -89,6 +91,7 @@ def read() -> Environment:
             pool_size=env.int("INNKEEPER_POOL_SIZE", default=4),
             log_level=env.str("INNKEEPER_LOG_LEVEL", default="info"),
             failed_auth_per_minute=max(env.int("INNKEEPER_FAILED_AUTH", default=30), 1),
+            audit_max_lag_s=env.float("INNKEEPER_AUDIT_MAX_LAG", default=30.0),
             max_body_bytes=env.int("INNKEEPER_MAX_BODY", default=2 * 1024 * 1024),
             public_url=env.str("INNKEEPER_PUBLIC_URL", default="http://127.0.0.1:8000").rstrip("/"),
             outbound_targets=env.list("INNKEEPER_OUTBOUND_TARGETS", default=[]),

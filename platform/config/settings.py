@@ -15,6 +15,7 @@ INNKEEPER_PUBLIC_URL = _environment.public_url
 INNKEEPER_MAX_BODY_BYTES = _environment.max_body_bytes
 INNKEEPER_USAGE_RETENTION = _environment.usage_retention
 INNKEEPER_FAILED_AUTH_PER_MINUTE = _environment.failed_auth_per_minute
+INNKEEPER_AUDIT_MAX_LAG_S = _environment.audit_max_lag_s
 INNKEEPER_TRUSTED_PROXIES = _environment.trusted_proxies
 INNKEEPER_METRICS_NETWORKS = _environment.metrics_networks
 INNKEEPER_WORKER_METRICS = _environment.worker_metrics

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from uuid import UUID
 
 import pytest
+from django.conf import settings
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -61,6 +62,7 @@ def test_unsealed__entry_without_a_place__is_counted_with_its_age(
 def test_ingest__sealer_lags__is_refused_and_comes_back(
     waiting: UUID, sealer: Sealer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(settings, "INNKEEPER_AUDIT_MAX_LAG_S", 30.0)
     guest = new_guest()
     declared = {"action": "order.paid", "schema": {"type": "object"}}
     assert call("POST", "audit/schemas", guest.key, declared).status == 201
