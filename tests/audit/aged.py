@@ -8,6 +8,7 @@ from audit.models import Stream
 from audit.origin import instance_origin
 from audit.pruning.plan import cut
 from audit.registry import registry
+from audit.sealing.window import ALWAYS
 from audit.services.context import Context
 from audit.services.entry import Draft, Entry, Target, build
 from tests.audit.superuser import superuser
@@ -60,6 +61,8 @@ def aged(
         for subject, doc in entry.openings.items()
     ]
     with superuser() as link, link.transaction(), link.cursor() as cursor:
+        # After a restore the sealer believes no entry older than that.
+        cursor.execute("UPDATE audit_sealer_state SET since = %s WHERE since > %s", [ALWAYS, month])
         cursor.executemany(_INSERT, [_row(entry, month) for entry in made])
         if openings:
             cursor.executemany(_PII, openings)

@@ -1,8 +1,7 @@
 """The worker: services alive, events delivered, jobs done."""
 
 from kernel.doctor.findings import Finding, failed, ok, warning
-from kernel.jobs.services import BUILT_IN, services
-from kernel.jobs.supervisor import HEARTBEAT_S
+from kernel.jobs.services import BUILT_IN, HEARTBEAT_S, services
 from kernel.vitals import backlog
 
 FRESH_S = 4 * HEARTBEAT_S

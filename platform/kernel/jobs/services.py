@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 Run = Callable[[threading.Event], None]
+HEARTBEAT_S = 5.0
+"""Seconds between two signs of life of a worker's services."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,9 @@ import structlog
 from django.db import DatabaseError, InterfaceError, connections
 
 from kernel import db
-from kernel.jobs.services import Service
+from kernel.jobs.services import HEARTBEAT_S, Service
 
 TICK_S = 0.5
-HEARTBEAT_S = 5.0
 PAUSE_FIRST_S = 1.0
 PAUSE_LONGEST_S = 60.0
 STEADY_S = 60.0
