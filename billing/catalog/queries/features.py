@@ -1,8 +1,9 @@
 """Reads of features."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import models
@@ -10,10 +11,14 @@ from django.db import models
 from billing.catalog.models import Feature, Kind, PlanLimit
 from billing.catalog.models.features import FEATURE_PREFIX
 from billing.catalog.models.values import THRESHOLDS
-from kernel import ids
+from kernel import db, ids
 from kernel.errors import NotFound
 
 _FACTS = ("id", "key", "kind", "meter", "plan_limit", "options", "group_filters")
+_LIVE: Final = (
+    "SELECT id, key, kind, meter, plan_limit, options, group_filters FROM billing_feature"
+    " WHERE archived_at IS NULL ORDER BY key"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,11 @@ def feature_by_key(id_or_key: str) -> Feature:
 
 def feature_facts() -> dict[str, FeatureFact]:
     """Read what evaluation needs of all live features, by key."""
-    return {fact.key: fact for fact in map(_fact, live_features().values_list(*_FACTS))}
+    found = {}
+    for *texts, options, group_filters in db.rows(_LIVE):
+        fact = _fact((*texts, json.loads(options), json.loads(group_filters)))
+        found[fact.key] = fact
+    return found
 
 
 def feature_fact(key: str) -> FeatureFact | None:
@@ -79,7 +88,7 @@ def feature_fact(key: str) -> FeatureFact | None:
     return None if row is None else _fact(row)
 
 
-def _fact(row: tuple[UUID, str, str, str, str, dict[str, Any], dict[str, Any]]) -> FeatureFact:
+def _fact(row: Sequence[Any]) -> FeatureFact:
     id_, key, kind, meter, plan_limit, options, group_filters = row
     percents = tuple(options.get("thresholds", THRESHOLDS))
     return FeatureFact(id_, key, Kind(kind), meter, plan_limit, percents, group_filters)

@@ -5,6 +5,7 @@ entitlement or the tenant raises a version in its own transaction, so the next r
 for a snapshot that nobody has yet. Overrides start and end by the clock inside a snapshot.
 """
 
+import json
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -14,16 +15,15 @@ from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.db.models import Q
-
 from billing.catalog.models.recurrence import Cadence
 from billing.catalog.models.values import Allowance, Kind, Value, read
 from billing.catalog.queries import FeatureFact, PlanContent, content_of, feature_facts
-from billing.entitlements.models import Entitlement, EntitlementType, Mode, Override
+from billing.entitlements.models import Entitlement, EntitlementType, Mode
 from billing.entitlements.models.effective import OverrideFact, OwnFact, Snapshot
 from billing.subscriptions.queries import version_id_at
 from kernel import db, tenancy
 from kernel.authz import Principal
+from kernel.tenancy.direct import Direct
 from tenants.queries import missing
 
 CAPACITY: Final = 1_024
@@ -39,6 +39,13 @@ SELECT t.slug, t.timezone,
        EXISTS (SELECT FROM billing_entitlement e WHERE e.tenant_id = t.id)
   FROM tenants_tenant t WHERE t.id = $1::uuid
 """
+_OVERRIDES: Final = """
+SELECT f.key, f.options, o.id, o.mode, o.value, o.starts_at, o.expires_at
+  FROM billing_override o JOIN billing_feature f ON f.id = o.feature_id
+ WHERE o.tenant_id = $1::uuid AND o.revoked_at IS NULL AND NOT o.paused
+"""
+ENTITLEMENTS: Final = Direct(Entitlement)
+"""Entitlements of tenants' own by prepared statements, for changes."""
 
 Version = tuple[int, int]
 
@@ -131,13 +138,10 @@ def planned_values(
 def _overrides(
     tenant_id: UUID, features: dict[str, FeatureFact]
 ) -> dict[str, tuple[OverrideFact, ...]]:
-    rows = Override.objects.filter(tenant_id=tenant_id, revoked_at=None, paused=False).values_list(
-        "feature__key", "feature__options", "id", "mode", "value", "starts_at", "expires_at"
-    )
     found: dict[str, tuple[OverrideFact, ...]] = {}
-    for key, options, id_, mode, value, starts_at, expires_at in rows:
+    for key, options, id_, mode, value, starts_at, expires_at in db.rows(_OVERRIDES, [tenant_id]):
         if key in features:
-            typed = read(Kind(features[key].kind), value, options)
+            typed = read(Kind(features[key].kind), json.loads(value), json.loads(options))
             fact = OverrideFact(id_, Mode(mode), typed, starts_at, expires_at)
             found[key] = (*found.get(key, ()), fact)
     return found
@@ -147,11 +151,10 @@ def _own(
     tenant_id: UUID, features: dict[str, FeatureFact], at: datetime | None
 ) -> dict[str, OwnFact]:
     """Read the tenant's own entitlements, those of now or those that were live at an instant."""
-    rows = Entitlement.objects.filter(tenant_id=tenant_id)
-    if at is None:
-        rows = rows.filter(deleted_at=None)
-    else:
-        rows = rows.filter(Q(deleted_at=None) | Q(deleted_at__gt=at), active_from__lte=at)
+    then = "active_from <= $2 AND (deleted_at IS NULL OR deleted_at > $2)"
+    live = "deleted_at IS NULL" if at is None else then
+    values = [tenant_id] if at is None else [tenant_id, at]
+    rows = ENTITLEMENTS.read(f"tenant_id = $1::uuid AND {live}", values)
     keys = {feature.id: key for key, feature in features.items()}
     return {keys[row.feature_id]: own_fact(row) for row in rows if row.feature_id in keys}
 

@@ -1,5 +1,7 @@
 """Reads of streams: which metered entitlements of a tenant burn grants, and what decides them."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
@@ -13,34 +15,67 @@ from billing.entitlements.models import EntitlementReset, Grant, plan_stream
 from billing.entitlements.models.effective import Effective, Snapshot
 from billing.entitlements.models.projection import interval_of
 from billing.entitlements.models.streams import GrantFact, ResetFact, Stream
+from kernel import db
+from kernel.tenancy.direct import Direct
 
+GRANTS: Final = Direct(Grant)
+"""Grants by prepared statements, for changes."""
+RESETS: Final = Direct(EntitlementReset)
+"""Resets by prepared statements, for changes."""
 _UTC: Final = ZoneInfo("UTC")
 _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def streams_of(snapshot: Snapshot, at: datetime) -> dict[str, Stream]:
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """The grants and resets of a tenant's entitlements, by stream; resets by time."""
+
+    grants: Mapping[UUID, tuple[GrantFact, ...]]
+    resets: Mapping[UUID, tuple[ResetFact, ...]]
+
+    def on(self, stream: Stream) -> Stream:
+        """Give a bare stream with its grants and resets."""
+        grants, resets = self.grants.get(stream.id, ()), self.resets.get(stream.id, ())
+        return replace(stream, grants=grants, resets=resets)
+
+    def but(self, stream: UUID, grants: tuple[GrantFact, ...]) -> "Granted":
+        """Give the same with other grants of one stream."""
+        return Granted({**self.grants, stream: grants}, self.resets)
+
+    def after(self, stream: UUID, reset: ResetFact) -> "Granted":
+        """Give the same with one more reset of a stream."""
+        resets = sorted((*self.resets.get(stream, ()), reset), key=lambda one: one.at)
+        return Granted(self.grants, {**self.resets, stream: tuple(resets)})
+
+
+def granted_of(snapshot: Snapshot, stream: UUID | None = None) -> Granted:
+    """Read the grants and resets of a tenant, or those of one stream."""
+    return Granted(_grants(snapshot, stream), _resets(snapshot.tenant_id, stream))
+
+
+def streams_of(
+    snapshot: Snapshot, at: datetime, granted: Granted | None = None
+) -> dict[str, Stream]:
     """Give the streams of all metered features that burn grants, by feature key.
 
     A feature that has neither an entitlement of the tenant's own nor grants nor resets is a plain
-    quota.
+    quota. ``granted`` None is read.
     """
-    grants = _grants(snapshot)
-    resets = _resets(snapshot.tenant_id)
+    granted = granted or granted_of(snapshot)
     found = {}
     for effective in snapshot.all(at):
         if effective.feature.has_quota:
-            stream = stream_of(snapshot, effective)
-            mine = tuple(grants.get(stream.id, ())), tuple(resets.get(stream.id, ()))
-            if any(mine) or snapshot.own.get(effective.feature.key) is not None:
-                found[effective.feature.key] = _with(stream, *mine)
+            stream = granted.on(stream_of(snapshot, effective))
+            own = snapshot.own.get(effective.feature.key) is not None
+            if own or stream.grants or stream.resets:
+                found[effective.feature.key] = stream
     return found
 
 
 def stream_with_grants(snapshot: Snapshot, effective: Effective) -> Stream:
     """Give the stream of one metered feature, with its grants and resets."""
     stream = stream_of(snapshot, effective)
-    grants, resets = _grants(snapshot, stream.id), _resets(snapshot.tenant_id, stream.id)
-    return _with(stream, tuple(grants.get(stream.id, ())), tuple(resets.get(stream.id, ())))
+    return granted_of(snapshot, stream.id).on(stream)
 
 
 def stream_of(snapshot: Snapshot, effective: Effective) -> Stream:
@@ -79,11 +114,6 @@ def calendar(interval: Interval, zone: ZoneInfo) -> Recurrence:
 
 def fact_of(grant: Grant, zone: ZoneInfo) -> GrantFact:
     """Give what burning needs to know of a grant."""
-    recurrence = None
-    if grant.interval:
-        recurrence = Recurrence(
-            Cadence.parse(grant.interval), grant.anchor or grant.effective_at, zone
-        )
     return GrantFact(
         grant.id,
         grant.amount,
@@ -94,44 +124,39 @@ def fact_of(grant: Grant, zone: ZoneInfo) -> GrantFact:
         grant.voided_at,
         grant.min_rollover,
         grant.max_rollover,
-        recurrence,
+        _recurrence(grant.interval, grant.anchor or grant.effective_at, zone),
     )
 
 
-def _with(stream: Stream, grants: tuple[GrantFact, ...], resets: tuple[ResetFact, ...]) -> Stream:
-    return Stream(
-        stream.id,
-        stream.feature,
-        stream.recurrence,
-        stream.created_at,
-        stream.begins,
-        stream.priority,
-        stream.issues,
-        stream.preserve_overage,
-        grants,
-        resets,
-    )
+def _recurrence(interval: str, anchor: datetime, zone: ZoneInfo) -> Recurrence | None:
+    return Recurrence(Cadence.parse(interval), anchor, zone) if interval else None
 
 
-def _grants(snapshot: Snapshot, stream: UUID | None = None) -> dict[UUID, list[GrantFact]]:
-    rows = Grant.objects.filter(tenant_id=snapshot.tenant_id, deleted_at=None)
-    if stream is not None:
-        rows = rows.filter(stream=stream)
+_READ_GRANTS: Final = """
+SELECT feature_id, stream, interval, coalesce(anchor, effective_at), id, amount, priority,
+       effective_at, expires_at, created_at, voided_at, min_rollover, max_rollover
+  FROM billing_grant
+ WHERE tenant_id = $1::uuid AND deleted_at IS NULL AND stream = coalesce($2::uuid, stream)
+"""
+_READ_RESETS: Final = """
+SELECT stream, at, retain_anchor, preserve_overage FROM billing_entitlement_reset
+ WHERE tenant_id = $1::uuid AND stream = coalesce($2::uuid, stream) ORDER BY at
+"""
+
+
+def _grants(snapshot: Snapshot, stream: UUID | None) -> dict[UUID, tuple[GrantFact, ...]]:
     zones = {fact.id: zone_of(snapshot, fact) for fact in snapshot.features.values()}
     found: dict[UUID, list[GrantFact]] = {}
-    for grant in rows:
-        zone = zones.get(grant.feature_id, snapshot.zone)
-        found.setdefault(grant.stream, []).append(fact_of(grant, zone))
-    return found
-
-
-def _resets(tenant_id: UUID, stream: UUID | None = None) -> dict[UUID, list[ResetFact]]:
-    rows = EntitlementReset.objects.filter(tenant_id=tenant_id).order_by("at")
-    if stream is not None:
-        rows = rows.filter(stream=stream)
-    found: dict[UUID, list[ResetFact]] = {}
-    for id_, at, retain, keep in rows.values_list(
-        "stream", "at", "retain_anchor", "preserve_overage"
+    for feature, of, interval, anchor, *facts in db.rows(
+        _READ_GRANTS, [snapshot.tenant_id, stream]
     ):
-        found.setdefault(id_, []).append(ResetFact(at, retain, keep))
-    return found
+        facts.append(_recurrence(interval, anchor, zones.get(feature, snapshot.zone)))
+        found.setdefault(of, []).append(GrantFact(*facts))
+    return {of: tuple(facts) for of, facts in found.items()}
+
+
+def _resets(tenant_id: UUID, stream: UUID | None) -> dict[UUID, tuple[ResetFact, ...]]:
+    found: dict[UUID, list[ResetFact]] = {}
+    for of, *facts in db.rows(_READ_RESETS, [tenant_id, stream]):
+        found.setdefault(of, []).append(ResetFact(*facts))
+    return {of: tuple(facts) for of, facts in found.items()}

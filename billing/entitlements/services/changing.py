@@ -9,6 +9,7 @@ from uuid import UUID
 from audit.services import audited
 from billing.entitlements.models.effective import Snapshot
 from billing.entitlements.queries.snapshots import load
+from billing.entitlements.queries.streams import Granted, granted_of
 from billing.entitlements.services.projection import tell
 from billing.subscriptions.services.serial import serialise
 from kernel import db
@@ -19,11 +20,14 @@ from kernel.gate import quota
 class Change:
     """What a change starts from: the instant by the database's clock, and what holds then.
 
-    Whoever changes what the snapshot holds leaves it as it is after the change.
+    Whoever changes what snapshot and grants hold leaves them as they are after the change, and
+    names the feature whose quota windows it touches.
     """
 
     at: datetime
     snapshot: Snapshot
+    granted: Granted
+    touched: str | None = None
 
 
 @contextmanager
@@ -35,13 +39,12 @@ def changing(tenant_id: UUID) -> Iterator[Change]:
     with audited():
         serialise(tenant_id)
         known = quota.lock_grants(tenant_id)
-        change = Change(_clock(), load(tenant_id))
+        at, snapshot = _clock(), load(tenant_id)
+        change = Change(at, snapshot, granted_of(snapshot))
         yield change
-        tell(change.snapshot, known)
+        tell(change.snapshot, known, change.granted, only=change.touched)
 
 
 def _clock() -> datetime:
-    with db.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        now: datetime = cursor.fetchone()[0]
+    now: datetime = db.rows("SELECT clock_timestamp()")[0][0]
     return now

@@ -14,11 +14,12 @@ from billing.catalog.models.values import Kind, read
 from billing.catalog.queries import FeatureFact, feature_by_key
 from billing.entitlements import events
 from billing.entitlements.errors import EntitlementExistsError, EntitlementOfPlanError
-from billing.entitlements.models import Entitlement, EntitlementReset, EntitlementType, Grant
+from billing.entitlements.models import Entitlement, EntitlementReset, EntitlementType
 from billing.entitlements.models.entitlements import DEFAULT_PRIORITY, ENTITLEMENT_PREFIX
+from billing.entitlements.models.streams import ResetFact
 from billing.entitlements.queries.held import Held, find, seek
-from billing.entitlements.queries.snapshots import own_fact, static_value
-from billing.entitlements.queries.streams import stream_with_grants, zone_of
+from billing.entitlements.queries.snapshots import ENTITLEMENTS, own_fact, static_value
+from billing.entitlements.queries.streams import GRANTS, RESETS, stream_of, zone_of
 from billing.entitlements.services.changing import Change, changing
 from billing.entitlements.services.grants import NewGrant, add
 from kernel.errors import Invalid
@@ -134,7 +135,7 @@ def reset(
         present = find(change.snapshot, entitlement, change.at)
         if present.type != EntitlementType.METERED or not present.feature.has_quota:
             raise Invalid("Only metered entitlements are reset.", code="not_grantable")
-        stream = stream_with_grants(change.snapshot, present.effective)
+        stream = change.granted.on(stream_of(change.snapshot, present.effective))
         when = at or change.at
         if not stream.period(change.at).start < when <= change.at:
             raise Invalid(
@@ -150,7 +151,9 @@ def reset(
             retain_anchor=retain_anchor,
             preserve_overage=keeps,
         )
-        done.save(force_insert=True)
+        RESETS.insert(done)
+        change.granted = change.granted.after(present.id, ResetFact(when, retain_anchor, keeps))
+        change.touched = present.feature.key
         shown = encode(ENTITLEMENT_PREFIX, present.id)
         record(
             action=ENTITLEMENT_RESET.name,
@@ -207,8 +210,9 @@ def _insert(
     )
     if new.type == EntitlementType.METERED:
         _meter(change, fact, new, row)
-    row.save(force_insert=True)
+    ENTITLEMENTS.insert(row)
     own = own_fact(row)
+    change.touched = fact.key
     change.snapshot = replace(change.snapshot, own={**change.snapshot.own, fact.key: own})
     held = find(change.snapshot, fact.key, change.at)
     for grant in new.grants:
@@ -255,11 +259,19 @@ def _meter(change: Change, fact: FeatureFact, new: NewEntitlement, row: Entitlem
 
 def _end(change: Change, present: Held) -> None:
     """End an entitlement's grants, and its row if it has one."""
-    ended = Grant.objects.filter(tenant_id=present.tenant_id, stream=present.id, deleted_at=None)
-    ended.update(deleted_at=change.at)
+    GRANTS.update(
+        "deleted_at = $1::timestamptz",
+        "tenant_id = $2::uuid AND stream = $3::uuid AND deleted_at IS NULL",
+        [change.at, present.tenant_id, present.id],
+    )
+    change.granted = change.granted.but(present.id, ())
+    change.touched = present.feature.key
     if present.own:
-        rows = Entitlement.objects.filter(tenant_id=present.tenant_id, id=present.id)
-        rows.update(deleted_at=change.at, updated_at=change.at)
+        ENTITLEMENTS.update(
+            "deleted_at = $1::timestamptz, updated_at = $1::timestamptz",
+            "tenant_id = $2::uuid AND id = $3::uuid",
+            [change.at, present.tenant_id, present.id],
+        )
         left = {key: own for key, own in change.snapshot.own.items() if own.id != present.id}
         change.snapshot = replace(change.snapshot, own=left)
 

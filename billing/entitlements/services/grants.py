@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from audit.services import record
 from billing.actions import GRANT_CREATED, GRANT_VOIDED
+from billing.catalog.models import Feature
 from billing.catalog.models.periods import instant
 from billing.catalog.models.recurrence import Cadence
 from billing.entitlements.events import GrantCreated, GrantVoided
@@ -17,7 +18,7 @@ from billing.entitlements.models import EntitlementType, ExpiryUnit, Grant
 from billing.entitlements.models.entitlements import DEFAULT_PRIORITY, ENTITLEMENT_PREFIX
 from billing.entitlements.models.grants import GRANT_PREFIX
 from billing.entitlements.queries.held import Held, find
-from billing.entitlements.queries.streams import stream_with_grants, zone_of
+from billing.entitlements.queries.streams import GRANTS, fact_of, stream_of, zone_of
 from billing.entitlements.services.changing import Change, changing
 from kernel.errors import Conflict, Invalid, NotFound
 from kernel.events import emit
@@ -84,7 +85,10 @@ def add(change: Change, held: Held, new: NewGrant) -> Grant:
         metadata=dict(new.metadata),
         annotations=dict(new.annotations),
     )
-    grant.save(force_insert=True)
+    GRANTS.insert(grant)
+    given = (*change.granted.grants.get(held.id, ()), fact_of(grant, zone))
+    change.granted = change.granted.but(held.id, given)
+    change.touched = held.feature.key
     record(
         action=GRANT_CREATED.name,
         target_type="grant",
@@ -117,26 +121,32 @@ def void(tenant_id: UUID, grant_id: UUID, at: datetime | None = None) -> Grant:
         kernel.errors.Invalid: ``at`` has passed.
     """
     with changing(tenant_id) as change:
-        grant = (
-            Grant.objects.filter(tenant_id=tenant_id, id=grant_id, deleted_at=None)
-            .select_related("feature")
-            .first()
-        )
+        where = "tenant_id = $1::uuid AND id = $2::uuid AND deleted_at IS NULL"
+        grant = next(iter(GRANTS.read(where, [tenant_id, grant_id])), None)
         if grant is None:
             raise NotFound("There is no such grant.", code="grant_not_found")
         if grant.voided_at is not None:
             raise Conflict("The grant is voided.", code="grant_voided")
         if at is not None and at < change.at - SLACK:
             raise Invalid("A grant is voided from now on, or later.", pointer="/query/at")
-        grant.voided_at = max(change.at, at or change.at)
-        grant.save(update_fields=["voided_at", "updated_at"])
+        end = max(change.at, at or change.at)
+        (grant,) = GRANTS.update(
+            "voided_at = $1::timestamptz, updated_at = clock_timestamp()",
+            "tenant_id = $2::uuid AND id = $3::uuid",
+            [end, tenant_id, grant_id],
+        )
+        before = change.granted.grants.get(grant.stream, ())
+        voided = (replace(one, voided_at=end) if one.id == grant_id else one for one in before)
+        change.granted = change.granted.but(grant.stream, tuple(voided))
+        feature = _key_of(change, grant.feature_id)
+        change.touched = feature
         shown = encode(GRANT_PREFIX, grant.id)
         record(
             action=GRANT_VOIDED.name,
             target_type="grant",
             target_id=shown,
             before={"voided_at": None},
-            after={"voided_at": grant.voided_at},
+            after={"voided_at": end},
             tenant_id=tenant_id,
         )
         emit(
@@ -144,11 +154,19 @@ def void(tenant_id: UUID, grant_id: UUID, at: datetime | None = None) -> Grant:
                 tenant_id=tenant_id,
                 grant=shown,
                 entitlement=encode(ENTITLEMENT_PREFIX, grant.stream),
-                feature=grant.feature.key,
-                at=grant.voided_at.isoformat(),
+                feature=feature,
+                at=end.isoformat(),
             )
         )
     return grant
+
+
+def _key_of(change: Change, feature_id: UUID) -> str:
+    """Name a feature by its id; those that are archived too."""
+    for fact in change.snapshot.features.values():
+        if fact.id == feature_id:
+            return fact.key
+    return Feature.objects.get(id=feature_id).key
 
 
 def expiry(new: NewGrant, zone: ZoneInfo) -> datetime | None:
@@ -175,7 +193,7 @@ def _checked(change: Change, held: Held, new: NewGrant) -> NewGrant:
         raise Invalid(
             "Grants belong to metered entitlements that quotas count.", code="not_grantable"
         )
-    stream = stream_with_grants(change.snapshot, held.effective)
+    stream = change.granted.on(stream_of(change.snapshot, held.effective))
     running = stream.period(change.at)
     if new.effective_at < running.start - SLACK:
         raise Invalid(

@@ -21,10 +21,9 @@ from billing.entitlements.models.projection import (
 )
 from billing.entitlements.models.streams import Stream
 from billing.entitlements.queries.snapshots import load
-from billing.entitlements.queries.streams import streams_of
-from billing.entitlements.queries.used import used_between
+from billing.entitlements.queries.streams import Granted, streams_of
+from billing.entitlements.queries.used import operators_meters, used_between
 from billing.subscriptions.events import SubscriptionChanged
-from billing.usage.models import OPERATOR, Meter
 from kernel import db
 from kernel.events import emit
 from kernel.gate import quota
@@ -39,6 +38,14 @@ HORIZON: Final = timedelta(days=62)
 """Balances follow late events and corrections at least so far back: of periods that ended before,
 they are kept as they are."""
 
+_LOCK_INGEST: Final = """
+SELECT pg_advisory_xact_lock(key) FROM (
+  SELECT DISTINCT billing_usage_lock($1::uuid, type, day) AS key
+    FROM unnest($2::text[]) AS type,
+         generate_series(date_trunc('day', $3::timestamptz, 'UTC'), $4::timestamptz, '1 day') AS day
+   ORDER BY key) AS keys
+"""
+
 
 def project(tenant_id: UUID, *, unused: bool = False) -> None:
     """Write limits, features, quota windows and planned changes; raises the entitlement version.
@@ -52,18 +59,27 @@ def project(tenant_id: UUID, *, unused: bool = False) -> None:
         tell(snapshot, [] if unused else quota.lock_grants(tenant_id), unused=unused)
 
 
-def tell(snapshot: Snapshot, known: Sequence[Window], *, unused: bool = False) -> None:
+def tell(
+    snapshot: Snapshot,
+    known: Sequence[Window],
+    granted: Granted | None = None,
+    *,
+    only: str | None = None,
+    unused: bool = False,
+) -> None:
     """Do as :func:`project` does with a snapshot that is at hand, under locked grants.
 
-    ``known`` are the windows that :func:`kernel.gate.quota.lock_grants` gave in this transaction.
+    ``known`` are the windows that :func:`kernel.gate.quota.lock_grants` gave in this transaction,
+    ``granted`` the grants and resets (None: read them). ``only`` says which feature's windows a
+    change can have touched: the others stay.
     """
     now = timezone.now()
     tenant_id = snapshot.tenant_id
     with db.atomic():
         grants = grants_at(snapshot, now)
-        streams = {} if unused else streams_of(snapshot, now)
+        streams = {} if unused else streams_of(snapshot, now, granted)
         bases = _bases(tenant_id, streams, known, now)
-        windows = list(_windows(snapshot, streams, bases, known, now))
+        windows = list(_windows(snapshot, streams, bases, known, now, only))
         quota.put_grants(
             tenant_id,
             daily=grants.daily,
@@ -117,15 +133,16 @@ def _folded(tenant_id: UUID, key: str, base: Base, now: datetime) -> Base:
     return base
 
 
-def _windows(
+def _windows(  # noqa: PLR0917 - what was found under the locks
     snapshot: Snapshot,
     streams: Mapping[str, Stream],
     bases: Mapping[str, Base],
     known: Sequence[Window],
     now: datetime,
+    only: str | None,
 ) -> Iterator[Window]:
     for effective in snapshot.all(now):
-        if not effective.feature.has_quota:
+        if not effective.feature.has_quota or only not in {None, effective.feature.key}:
             continue
         feature, limit = effective.feature, hard_limit(effective)
         stream = streams.get(feature.key)
@@ -190,19 +207,10 @@ def _used_already(
     Whoever ingests takes the same locks shared, in the same order: those before have committed when
     the locks are there, those after wait for the windows and count in them.
     """
-    slugs = {window.meter for window in windows}
-    meters = {meter.slug: meter for meter in Meter.visible().filter(scope=OPERATOR, slug__in=slugs)}
+    meters = operators_meters(sorted({window.meter for window in windows}))
     first = min(window.start for window in windows)
     types = sorted({meter.event_type for meter in meters.values()})
-    with db.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(key) FROM ("
-            "  SELECT DISTINCT billing_usage_lock(%s, type, day) AS key"
-            "  FROM unnest(%s::text[]) AS type,"
-            "       generate_series(date_trunc('day', %s::timestamptz, 'UTC'), %s, '1 day') AS day"
-            "  ORDER BY key) AS keys",
-            [tenant_id, types, first, timezone.now() + 2 * _SKEW],
-        )
+    db.rows(_LOCK_INGEST, [tenant_id, types, first, timezone.now() + 2 * _SKEW])
     return {
         _key(window): used_between(tenant_id, meters.get(window.meter), window.start, window.end)
         for window in windows

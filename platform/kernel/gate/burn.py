@@ -138,26 +138,24 @@ class Burnt:
 
 def bases(tenant_id: UUID) -> dict[str, Base]:
     """Read where the segments of the tenant's features start from, by feature."""
-    with db.cursor() as cursor:
-        cursor.execute(
-            "SELECT feature_key, stream, base_at, base_overage, ids, base FROM gate.burns(%s)",
-            [tenant_id],
-        )
-        return {
-            feature: Base(stream, at, overage, dict(zip(ids, balances, strict=True)))
-            for feature, stream, at, overage, ids, balances in cursor.fetchall()
-        }
+    rows = db.rows(
+        "SELECT feature_key, stream, base_at, base_overage, ids, base FROM gate.burns($1)",
+        [tenant_id],
+    )
+    return {
+        feature: Base(stream, at, overage, dict(zip(ids, balances, strict=True)))
+        for feature, stream, at, overage, ids, balances in rows
+    }
 
 
 def burnt(tenant_id: UUID, feature: str, until: datetime) -> list[Burnt]:
     """Read the segments of a quota that burns, from its base to the one that contains ``until``."""
-    with db.cursor() as cursor:
-        cursor.execute(
-            "SELECT segment_start, segment_end, period_start, period_end, used, opening, owed,"
-            " closing, overage, ids, active FROM gate.burn_history(%s, %s, %s)",
-            [tenant_id, feature, until],
-        )
-        return [_burnt(row) for row in cursor.fetchall()]
+    rows = db.rows(
+        "SELECT segment_start, segment_end, period_start, period_end, used, opening, owed,"
+        " closing, overage, ids, active FROM gate.burn_history($1, $2, $3)",
+        [tenant_id, feature, until],
+    )
+    return [_burnt(row) for row in rows]
 
 
 def text(amount: Decimal | None) -> str | None:
