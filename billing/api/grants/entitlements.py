@@ -9,9 +9,8 @@ from rest_framework.response import Response
 from billing.api.grants import shapes, shown
 from billing.api.grants.bodies import EntitlementBody, ResetBody
 from billing.api.grants.places import MANAGE, READ, AtPlace, Place, Slice, clock
-from billing.entitlements.models import Entitlement
 from billing.entitlements.queries.held import find
-from billing.entitlements.queries.listing import of_customer, of_rows, one_of_customer
+from billing.entitlements.queries.listing import Listed, of_customer, one_of_customer
 from billing.entitlements.services import entitlements as services
 from billing.usage.api import parameters
 
@@ -64,7 +63,7 @@ class Entitlements(AtPlace):
         given = parameters.body(EntitlementBody, request.data)
         place = self.place(where)
         new = given.read(rolls_over=not place.v1)
-        return _written(services.create(place.tenant_id, new), place, 201)
+        return _written(services.create(place.tenant_id, new), place)
 
 
 class OneEntitlement(AtPlace):
@@ -103,7 +102,7 @@ class Override(AtPlace):
         given = parameters.body(EntitlementBody, request.data)
         place = self.place(where)
         new = given.read(rolls_over=not place.v1)
-        return _written(services.override(place.tenant_id, feature, new), place, 201)
+        return _written(services.override(place.tenant_id, feature, new), place)
 
 
 class Reset(AtPlace):
@@ -131,6 +130,5 @@ class Reset(AtPlace):
         return Response(status=204)
 
 
-def _written(row: Entitlement, place: Place, status: int) -> Response:
-    listed = of_rows(Entitlement.objects.filter(id=row.id).select_related("feature"))[0]
-    return Response(shown.entitlement(listed, clock(), place.subject), status=status)
+def _written(listed: Listed, place: Place) -> Response:
+    return Response(shown.entitlement(listed, clock(), place.subject), status=201)

@@ -14,13 +14,12 @@ from billing.api.grants.bodies import GrantBody
 from billing.api.grants.entitlements import PAGES
 from billing.api.grants.places import MANAGE, READ, AtPlace, Slice, clock, zones
 from billing.api.shapes import EntitlementValueSerializer
-from billing.entitlements.models import Grant
 from billing.entitlements.models.projection import issued
 from billing.entitlements.queries import burndown
 from billing.entitlements.queries.held import find
 from billing.entitlements.queries.listing import one_of_customer
 from billing.entitlements.queries.snapshots import load
-from billing.entitlements.queries.streams import stream_with_grants
+from billing.entitlements.queries.streams import GRANTS, stream_with_grants
 from billing.entitlements.queries.used import operators_meter
 from billing.entitlements.queries.values import value_at, value_now
 from billing.entitlements.services import grants as services
@@ -60,10 +59,14 @@ class Grants(AtPlace):
         with self.reading(where) as (place, snapshot):
             held = find(snapshot, feature, now)
             listed = one_of_customer(snapshot, held.id, now)
-            rows = Grant.objects.filter(tenant_id=place.tenant_id, stream=held.id)
+            live = "true"
             if not parameters.flag(query, "includeDeleted"):
-                rows = rows.filter(deleted_at=None, voided_at=None)
-            rows = rows.order_by(f"-{order}" if backwards else order, "id")
+                live = "deleted_at IS NULL AND voided_at IS NULL"
+            rows = GRANTS.read(
+                f"tenant_id = $1::uuid AND stream = $2::uuid AND {live}",
+                [place.tenant_id, held.id],
+                f"ORDER BY {order} {'DESC' if backwards else 'ASC'}, id",
+            )
             own = zones(snapshot)
             items = [
                 shown.grant(row, shown.recurrence_of(row, own[row.feature_id]), now, v1=place.v1)

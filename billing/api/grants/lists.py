@@ -19,6 +19,7 @@ from billing.entitlements.models import Entitlement, EntitlementType, Grant
 from billing.entitlements.models.entitlements import ENTITLEMENT_PREFIX
 from billing.entitlements.models.grants import GRANT_PREFIX
 from billing.entitlements.queries.listing import of_rows
+from billing.entitlements.queries.streams import GRANTS
 from billing.entitlements.services import grants as services
 from billing.subscriptions.queries.owners import owner_of
 from billing.usage.api import parameters
@@ -169,14 +170,10 @@ class OneGrant(Endpoint):
         except InvalidIdError as error:
             raise NotFound("There is no such grant.", code="grant_not_found") from error
         named = current_principal().tenant_id
-        rows = Grant.objects.filter(id=id_, deleted_at=None)
-        owner = (rows.filter(tenant_id=named) if named else rows).values_list(
-            "tenant_id", flat=True
-        )
-        tenant_id = owner.first()
-        if tenant_id is None:
+        found = GRANTS.read("id = $1::uuid AND deleted_at IS NULL", [id_])
+        if not found or named not in {None, found[0].tenant_id}:
             raise NotFound("There is no such grant.", code="grant_not_found")
-        services.void(tenant_id, id_, parameters.time(request.query_params, "at"))
+        services.void(found[0].tenant_id, id_, parameters.time(request.query_params, "at"))
         return Response(status=204)
 
 

@@ -26,7 +26,7 @@ class FeatureFact:
     """What evaluation needs to know of a feature.
 
     ``thresholds`` are percentages of its limit whose crossing is told, where no value says others;
-    ``group_filters`` say which of the meter's groups count.
+    ``group_filters`` say which of the meter's groups count, ``options`` what else values obey.
     """
 
     id: UUID
@@ -36,6 +36,7 @@ class FeatureFact:
     plan_limit: str = ""
     thresholds: tuple[int, ...] = THRESHOLDS
     group_filters: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def counted_by_gate(self) -> bool:
@@ -91,4 +92,4 @@ def feature_fact(key: str) -> FeatureFact | None:
 def _fact(row: Sequence[Any]) -> FeatureFact:
     id_, key, kind, meter, plan_limit, options, group_filters = row
     percents = tuple(options.get("thresholds", THRESHOLDS))
-    return FeatureFact(id_, key, Kind(kind), meter, plan_limit, percents, group_filters)
+    return FeatureFact(id_, key, Kind(kind), meter, plan_limit, percents, group_filters, options)

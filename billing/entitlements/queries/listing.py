@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from django.db.models import QuerySet
 
+from billing.catalog.models import Feature
 from billing.catalog.models.recurrence import Cadence, Recurrence
 from billing.catalog.models.values import Allowance, Kind, write
 from billing.catalog.queries import FeatureFact
@@ -18,7 +19,8 @@ from billing.entitlements.models.effective import Snapshot
 from billing.entitlements.models.entitlements import DEFAULT_PRIORITY
 from billing.entitlements.models.streams import ResetFact, Stream
 from billing.entitlements.queries.held import held
-from billing.entitlements.queries.streams import stream_of, streams_of
+from billing.entitlements.queries.snapshots import ENTITLEMENTS
+from billing.entitlements.queries.streams import Granted, granted_of, stream_of, streams_of
 from billing.subscriptions.queries import current_subscription
 from kernel.errors import NotFound
 from tenants.models import Tenant
@@ -54,25 +56,41 @@ class Listed:
 
 def of_customer(snapshot: Snapshot, at: datetime, *, deleted: bool = False) -> list[Listed]:
     """List what a customer holds, by feature key; deleted ones of its own too, if asked."""
-    mine = Entitlement.objects.filter(tenant_id=snapshot.tenant_id).select_related("feature")
-    rows = mine if deleted else mine.filter(deleted_at=None)
-    listed = [*of_rows(rows), *_planned(snapshot, at)]
+    granted = granted_of(snapshot)
+    own = _own(snapshot, granted, "true" if deleted else "deleted_at IS NULL")
+    listed = [*own, *_planned(snapshot, at, granted)]
     return sorted(listed, key=lambda one: (one.feature_key, one.created_at))
 
 
-def one_of_customer(snapshot: Snapshot, wanted: UUID, at: datetime) -> Listed:
-    """Give one entitlement that a customer holds.
+def one_of_customer(
+    snapshot: Snapshot, wanted: UUID, at: datetime, granted: Granted | None = None
+) -> Listed:
+    """Give one entitlement that a customer holds; ``granted`` None is read.
 
     Raises:
         kernel.errors.NotFound: it holds none such.
     """
-    mine = Entitlement.objects.filter(tenant_id=snapshot.tenant_id, id=wanted, deleted_at=None)
     if any(own.id == wanted for own in snapshot.own.values()):
-        return of_rows(mine.select_related("feature"))[0]
-    for one in _planned(snapshot, at):
-        if one.id == wanted:
-            return one
-    raise NotFound("There is no such entitlement.", code="entitlement_not_found")
+        granted = granted or granted_of(snapshot, wanted)
+        found = _own(snapshot, granted, "id = $2::uuid AND deleted_at IS NULL", wanted)
+    else:
+        planned = _planned(snapshot, at, granted or granted_of(snapshot))
+        found = [one for one in planned if one.id == wanted]
+    if not found:
+        raise NotFound("There is no such entitlement.", code="entitlement_not_found")
+    return found[0]
+
+
+def of_row(row: Entitlement, snapshot: Snapshot, granted: Granted) -> Listed:
+    """List a row of a tenant whose snapshot is at hand."""
+    features = (fact for fact in snapshot.features.values() if fact.id == row.feature_id)
+    fact = next(features, None) or _fact(row.feature)
+    return _row(row, fact, snapshot.slug, snapshot.zone, granted.resets.get(row.id, ()))
+
+
+def _own(snapshot: Snapshot, granted: Granted, where: str, *values: UUID) -> list[Listed]:
+    rows = ENTITLEMENTS.read(f"tenant_id = $1::uuid AND {where}", [snapshot.tenant_id, *values])
+    return [of_row(row, snapshot, granted) for row in rows]
 
 
 def of_rows(rows: QuerySet[Entitlement] | Sequence[Entitlement]) -> list[Listed]:
@@ -87,16 +105,23 @@ def of_rows(rows: QuerySet[Entitlement] | Sequence[Entitlement]) -> list[Listed]
         ).values_list("id", "slug", "timezone")
     }
     resets = _resets(row.id for row in found)
-    return [_row(row, *tenants[row.tenant_id], resets.get(row.id, ())) for row in found]
+    return [
+        _row(row, _fact(row.feature), *tenants[row.tenant_id], resets.get(row.id, ()))
+        for row in found
+    ]
 
 
-def _row(row: Entitlement, slug: str, zone: ZoneInfo, resets: Sequence[ResetFact]) -> Listed:
+def _fact(feature: Feature) -> FeatureFact:
+    kind = Kind(feature.kind)
+    return FeatureFact(feature.id, feature.key, kind, feature.meter, feature.plan_limit)
+
+
+def _row(
+    row: Entitlement, feature: FeatureFact, slug: str, zone: ZoneInfo, resets: Sequence[ResetFact]
+) -> Listed:
     stream = None
     if row.type == EntitlementType.METERED and row.anchor is not None:
-        feature = FeatureFact(
-            row.feature.id, row.feature.key, Kind(row.feature.kind), row.feature.meter
-        )
-        zone = _UTC if row.feature.plan_limit else zone
+        zone = _UTC if feature.plan_limit else zone
         stream = Stream(
             row.id,
             feature,
@@ -114,7 +139,7 @@ def _row(row: Entitlement, slug: str, zone: ZoneInfo, resets: Sequence[ResetFact
         customer_key=slug,
         type=EntitlementType(row.type),
         feature_id=row.feature_id,
-        feature_key=row.feature.key,
+        feature_key=feature.key,
         own=True,
         created_at=row.created_at,
         updated_at=row.updated_at,
@@ -129,10 +154,10 @@ def _row(row: Entitlement, slug: str, zone: ZoneInfo, resets: Sequence[ResetFact
     )
 
 
-def _planned(snapshot: Snapshot, at: datetime) -> list[Listed]:
+def _planned(snapshot: Snapshot, at: datetime, granted: Granted) -> list[Listed]:
     subscription = current_subscription(snapshot.tenant_id)
     since = subscription.starts_at if subscription else at
-    streams = streams_of(snapshot, at)
+    streams = streams_of(snapshot, at, granted)
     listed = []
     for one in held(snapshot, at):
         if one.own:

@@ -3,15 +3,17 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any, Final
 from uuid import UUID
 
 from billing.usage.filters import advanced
-from billing.usage.models import OPERATOR, Meter
+from billing.usage.models import OPERATOR, Aggregation, Meter
 from billing.usage.queries.measure import measure
 from billing.usage.queries.question import Question
 from kernel.tenancy.direct import Direct
 
+_ADDITIVE: Final = {Aggregation.SUM, Aggregation.COUNT}
 _OPERATORS: Final = Direct(Meter, "scope")
 
 
@@ -43,3 +45,29 @@ def used_between(
     question = Question(meter=meter, start=start, end=end, tenants=[tenant_id], filters=counted)
     rows = measure(question)
     return rows[0].value if rows else Decimal(0)
+
+
+def used_in(
+    tenant_id: UUID, meter: Meter, spans: Sequence[tuple[datetime, datetime]]
+) -> list[Decimal]:
+    """Sum up a tenant's use in each of several spans, as :func:`used_between` does.
+
+    Mostly nothing was used in any of them, which one question tells.
+    """
+    whole = min(start for start, _ in spans), max(end for _, end in spans)
+    if len(spans) > 1 and meter.aggregation in _ADDITIVE:
+        total = _measured(tenant_id, meter, *whole)
+        if total is None:
+            return [Decimal(0)] * len(spans)
+        if all(one[1] == after[0] for one, after in pairwise(spans)):
+            before = [used_between(tenant_id, meter, *span) for span in spans[:-1]]
+            return [*before, total - sum(before, Decimal(0))]
+    return [used_between(tenant_id, meter, *span) for span in spans]
+
+
+def _measured(tenant_id: UUID, meter: Meter, start: datetime, end: datetime) -> Decimal | None:
+    """Measure a tenant's use; None where there was no event."""
+    rows = measure(Question(meter=meter, start=start, end=end, tenants=[tenant_id]))
+    if not rows or (meter.aggregation == Aggregation.COUNT and rows[0].value == 0):
+        return None
+    return rows[0].value

@@ -18,6 +18,7 @@ from billing.entitlements.models import Entitlement, EntitlementReset, Entitleme
 from billing.entitlements.models.entitlements import DEFAULT_PRIORITY, ENTITLEMENT_PREFIX
 from billing.entitlements.models.streams import ResetFact
 from billing.entitlements.queries.held import Held, find, seek
+from billing.entitlements.queries.listing import Listed, of_row
 from billing.entitlements.queries.snapshots import ENTITLEMENTS, own_fact, static_value
 from billing.entitlements.queries.streams import GRANTS, RESETS, stream_of, zone_of
 from billing.entitlements.services.changing import Change, changing
@@ -52,7 +53,7 @@ class NewEntitlement:
     grants: Sequence[NewGrant] = ()
 
 
-def create(tenant_id: UUID, new: NewEntitlement) -> Entitlement:
+def create(tenant_id: UUID, new: NewEntitlement) -> Listed:
     """Give a tenant an entitlement of a feature that it has none of.
 
     Raises:
@@ -68,7 +69,7 @@ def create(tenant_id: UUID, new: NewEntitlement) -> Entitlement:
         return _insert(change, fact, new, None)
 
 
-def override(tenant_id: UUID, entitlement: str, new: NewEntitlement) -> Entitlement:
+def override(tenant_id: UUID, entitlement: str, new: NewEntitlement) -> Listed:
     """Put an entitlement in the place of another of the same feature, whose grants end.
 
     Raises:
@@ -181,8 +182,9 @@ def _feature(change: Change, new: NewEntitlement) -> FeatureFact:
         kernel.errors.NotFound: there is none, or it is archived.
         kernel.errors.Invalid: it cannot.
     """
-    feature = feature_by_key(new.feature)
-    fact = change.snapshot.features.get(feature.key)
+    fact = change.snapshot.features.get(new.feature)
+    if fact is None:  # by its id, archived, or none
+        fact = change.snapshot.features.get(feature_by_key(new.feature).key)
     if fact is None:
         raise Invalid("The feature is archived.", code="invalid", pointer="/featureKey")
     fits = {
@@ -193,13 +195,11 @@ def _feature(change: Change, new: NewEntitlement) -> FeatureFact:
     if not fits[new.type]:
         raise Invalid(f"A {fact.kind} feature has no {new.type} entitlements.", pointer="/type")
     if new.type == EntitlementType.STATIC and fact.kind is not Kind.BOOLEAN:
-        read(fact.kind, static_value(dict(new.config or {})), feature.options, "/config")
+        read(fact.kind, static_value(dict(new.config or {})), fact.options, "/config")
     return fact
 
 
-def _insert(
-    change: Change, fact: FeatureFact, new: NewEntitlement, present: Held | None
-) -> Entitlement:
+def _insert(change: Change, fact: FeatureFact, new: NewEntitlement, present: Held | None) -> Listed:
     row = Entitlement(
         tenant_id=change.snapshot.tenant_id,
         feature_id=fact.id,
@@ -235,7 +235,7 @@ def _insert(
             replaced=replaced,
         )
     )
-    return row
+    return of_row(row, change.snapshot, change.granted)
 
 
 def _meter(change: Change, fact: FeatureFact, new: NewEntitlement, row: Entitlement) -> None:

@@ -22,7 +22,7 @@ from billing.entitlements.models.projection import (
 from billing.entitlements.models.streams import Stream
 from billing.entitlements.queries.snapshots import load
 from billing.entitlements.queries.streams import Granted, streams_of
-from billing.entitlements.queries.used import operators_meters, used_between
+from billing.entitlements.queries.used import operators_meters, used_in
 from billing.subscriptions.events import SubscriptionChanged
 from kernel import db
 from kernel.events import emit
@@ -211,7 +211,11 @@ def _used_already(
     first = min(window.start for window in windows)
     types = sorted({meter.event_type for meter in meters.values()})
     db.rows(_LOCK_INGEST, [tenant_id, types, first, timezone.now() + 2 * _SKEW])
-    return {
-        _key(window): used_between(tenant_id, meters.get(window.meter), window.start, window.end)
-        for window in windows
-    }
+    until = timezone.now() + 2 * _SKEW  # no event lies further ahead
+    found: dict[tuple[str, datetime, datetime], Decimal] = {}
+    for meter in meters.values():
+        mine = [window for window in windows if window.meter == meter.slug]
+        spans = [(window.start, min(window.end, until)) for window in mine]
+        amounts = used_in(tenant_id, meter, spans)
+        found |= {_key(window): amount for window, amount in zip(mine, amounts, strict=True)}
+    return found

@@ -15,6 +15,7 @@ from kernel.errors import NotFound, PreconditionFailed
 from kernel.ids import InvalidIdError, decode
 from kernel.tenancy import tenant_or_none
 from tenants.models import Status, Tenant
+from tenants.queries import ROWS
 
 ORDERS: Final = {"id": "id", "name": "name", "createdAt": "created_at"}
 """Orders of a list, by OpenMeter's names."""
@@ -71,16 +72,14 @@ def living_id(id_or_key: str) -> UUID:
         kernel.errors.PreconditionFailed: it is deleted.
     """
     try:
-        rows = Tenant.objects.filter(id=decode(customers.TENANT_PREFIX, id_or_key))
+        found = ROWS.read("id = $1::uuid", [decode(customers.TENANT_PREFIX, id_or_key)])
     except InvalidIdError:
-        rows = Tenant.objects.filter(slug=id_or_key)
-    found = rows.values_list("id", "status").first()
-    if found is None:
+        found = ROWS.read("slug = $1", [id_or_key])
+    if not found:
         raise NotFound("There is no such customer.", code="customer_not_found")
-    if found[1] == Status.CLOSED:
+    if found[0].status == Status.CLOSED:
         raise PreconditionFailed("The customer is deleted.", code="customer_deleted")
-    tenant_id: UUID = found[0]
-    return tenant_id
+    return found[0].id
 
 
 def search(wanted: Search) -> tuple[int, list[Customer]]:

@@ -13,13 +13,13 @@ from kernel.tenancy import tenant_or_none
 # Attributed to a tenant, else described by one, else a tenant's own key or id.
 _OWNER: Final = """
 SELECT t.id, t.status FROM (
-  SELECT a.tenant_id AS id, 1 AS rank FROM billing_usage_attribution a WHERE a.subject = %s
+  SELECT a.tenant_id AS id, 1 AS rank FROM billing_usage_attribution a WHERE a.subject = $1
   UNION ALL
-  SELECT s.scope, 2 FROM billing_subject s WHERE s.key = %s AND s.scope <> %s
+  SELECT s.scope, 2 FROM billing_subject s WHERE s.key = $1 AND s.scope <> $2::uuid
   UNION ALL
-  SELECT t.id, 3 FROM tenants_tenant t WHERE t.slug = %s OR t.id = %s
+  SELECT t.id, 3 FROM tenants_tenant t WHERE t.slug = $1 OR t.id = $3::uuid
 ) AS found JOIN tenants_tenant t ON t.id = found.id
- WHERE t.id = coalesce(%s, t.id) ORDER BY found.rank LIMIT 1
+ WHERE t.id = coalesce($4::uuid, t.id) ORDER BY found.rank LIMIT 1
 """
 
 
@@ -36,9 +36,7 @@ def owner_of(subject: str) -> UUID:
     except InvalidIdError:
         id_ = None
     own = tenant_or_none()
-    with db.cursor() as cursor:
-        cursor.execute(_OWNER, [subject, subject, OPERATOR, subject, id_, own])
-        row = cursor.fetchone()
+    row = next(iter(db.rows(_OWNER, [subject, OPERATOR, id_, own])), None)
     if row is None and own is not None:
         raise NotFound("There is no such subject.", code="subject_not_found")
     if row is None:
