@@ -1,5 +1,6 @@
 """The limit of failed authentications: exact, by network, forgotten in time."""
 
+import ipaddress
 import threading
 from collections import Counter
 from types import SimpleNamespace
@@ -17,8 +18,8 @@ HOUR_US = 3_600_000_000
 
 def unused_network() -> str:
     """An IPv6 /64 of nobody else."""
-    digits = new_id().hex[-16:]
-    return ":".join(digits[place : place + 4] for place in range(0, 16, 4)) + "::/64"
+    half = new_id().int & (2**64 - 1)
+    return str(ipaddress.IPv6Network((half << 64, 64)))
 
 
 def count(network: str, depth: int, interval_us: int = HOUR_US) -> int:
