@@ -27,6 +27,7 @@ from billing.subscriptions.queries.customers import (
     Search,
     find,
     living_id,
+    of_tenant,
     search,
 )
 from billing.subscriptions.services import customers as services
@@ -133,7 +134,7 @@ class Customers(Endpoint):
         """
         given = parameters.body(GivenCustomer, request.data)
         made = services.create(given.description_of(), given.plan or DEFAULT_PLAN)
-        return Response(shown(find(public_id(made))), status=201)
+        return Response(shown(of_tenant(*made)), status=201)
 
 
 class OneCustomer(Endpoint):
@@ -162,8 +163,8 @@ class OneCustomer(Endpoint):
             tenant_id = living_id(customer)
         given = parameters.body(GivenCustomer, request.data).description_of()
         with _deciding() as by_operator:
-            services.replace(tenant_id, given, by_operator=by_operator)
-            return Response(shown(find(public_id(tenant_id))))
+            made = services.replace(tenant_id, given, by_operator=by_operator)
+            return Response(shown(of_tenant(*made)))
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, customer: str) -> Response:

@@ -14,12 +14,23 @@ from kernel import db
 from kernel.errors import NotFound, PreconditionFailed
 from kernel.ids import InvalidIdError, decode
 from kernel.tenancy import tenant_or_none
+from kernel.tenancy.direct import Direct
 from tenants.models import Status, Tenant
 from tenants.queries import ROWS
 
 ORDERS: Final = {"id": "id", "name": "name", "createdAt": "created_at"}
 """Orders of a list, by OpenMeter's names."""
 _NONE: Final = (None, "")
+_BESIDE: Final = """
+SELECT s.id, coalesce(v.currency, ''),
+       ARRAY(SELECT a.subject FROM billing_usage_attribution a
+              WHERE a.tenant_id = t.id ORDER BY a.subject)
+  FROM (SELECT $1::uuid AS id) AS t
+  LEFT JOIN billing_subscription s ON s.tenant_id = t.id AND s.ends_at IS NULL
+  LEFT JOIN billing_plan_version v ON v.id = s.version_id
+"""
+PROFILES: Final = Direct(CustomerProfile)
+"""Profiles by prepared statements, for changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +71,32 @@ def find(id_or_key: str) -> Customer:
     Raises:
         kernel.errors.NotFound: no such customer, or another tenant.
     """
-    tenant = Tenant.objects.get(id=customers.find(id_or_key))
-    return _customers([tenant])[0]
+    try:
+        found = ROWS.read("id = $1::uuid", [decode(customers.TENANT_PREFIX, id_or_key)])
+    except InvalidIdError:
+        found = ROWS.read("slug = $1", [id_or_key])
+    if not found:
+        raise NotFound("There is no such customer.", code="customer_not_found")
+    return of_tenant(found[0])
+
+
+def of_tenant(tenant: Tenant, profile: CustomerProfile | None = None) -> Customer:
+    """Describe a tenant that is at hand as a customer; ``profile`` None is read."""
+    ((subscription, currency, subjects),) = db.rows(_BESIDE, [tenant.id])
+    if profile is None:
+        profile = next(iter(PROFILES.read("tenant_id = $1::uuid", [tenant.id])), None)
+    return Customer(
+        tenant.id,
+        tenant.slug,
+        tenant.name,
+        tenant.created_at,
+        tenant.updated_at,
+        tenant.closed_at,
+        subjects,
+        subscription,
+        currency,
+        profile,
+    )
 
 
 def living_id(id_or_key: str) -> UUID:

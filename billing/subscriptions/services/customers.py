@@ -7,18 +7,22 @@ whether it lives) is changed across tenants, as staff; its profile it may keep i
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
+
+from psycopg.types.json import Jsonb
 
 from audit.services import audited, record
 from billing.actions import CUSTOMER_CHANGED
 from billing.subscriptions.models.profiles import CustomerProfile
+from billing.subscriptions.queries.customers import PROFILES
 from billing.subscriptions.services.subjects import LONGEST_KEY, MOST_AT_ONCE, attribute
 from kernel import db
 from kernel.errors import Conflict, FieldError, Forbidden, Invalid
 from kernel.ids import new_id
 from tenants import services as tenants
 from tenants.models import MAX_NAME, SLUG_PATTERN, Tenant
+from tenants.queries import by_id
 
 DEFAULT_PLAN: Final = "basic"
 """What a customer gets that is made without a word about its plan."""
@@ -28,6 +32,10 @@ ADDRESS: Final = frozenset(
     {"country", "postalCode", "state", "city", "line1", "line2", "phoneNumber"}
 )
 _SHOWN: Final = ("description", "primary_email", "currency", "billing_address", "metadata")
+_CHANGE: Final = (
+    "description = $1, primary_email = $2, currency = $3, billing_address = $4, metadata = $5,"
+    " updated_at = clock_timestamp()"
+)
 _SLUG: Final = re.compile(SLUG_PATTERN)
 _CURRENCY: Final = re.compile(r"[A-Z]{3}")
 _LONGEST_SLUG_WORD: Final = 40
@@ -86,7 +94,7 @@ class Description:
         return []
 
 
-def create(new: Description, plan: str = DEFAULT_PLAN) -> UUID:
+def create(new: Description, plan: str = DEFAULT_PLAN) -> tuple[Tenant, CustomerProfile]:
     """Make a tenant with its plan, profile and subjects; as staff, across tenants.
 
     Raises:
@@ -98,12 +106,14 @@ def create(new: Description, plan: str = DEFAULT_PLAN) -> UUID:
         tenant = tenants.create(
             tenants.NewTenant(name=new.name, slug=new.key or _key_of(new.name), plan=plan)
         )
-        _describe(tenant, new, CustomerProfile(tenant_id=tenant.id), ())
+        profile = _describe(tenant, new, CustomerProfile(tenant_id=tenant.id), ())
         _attribute(tenant.id, (), new.subject_keys)
-    return tenant.id
+    return tenant, profile
 
 
-def replace(tenant_id: UUID, said: Description, *, by_operator: bool) -> None:
+def replace(
+    tenant_id: UUID, said: Description, *, by_operator: bool
+) -> tuple[Tenant, CustomerProfile]:
     """Say everything anew of a customer; what is not said is empty from now on.
 
     Raises:
@@ -113,19 +123,20 @@ def replace(tenant_id: UUID, said: Description, *, by_operator: bool) -> None:
     """
     said.check()
     with audited():
-        tenant = Tenant.objects.get(id=tenant_id)
+        tenant = by_id(tenant_id)
         if said.key not in (None, tenant.slug):
             raise Conflict("The key of a customer never changes.", code="customer_key_fixed")
-        found = CustomerProfile.objects.select_for_update().filter(tenant_id=tenant_id).first()
-        profile = found or CustomerProfile(tenant_id=tenant_id)
+        found = PROFILES.read("tenant_id = $1::uuid", [tenant_id], "FOR UPDATE")
+        profile = found[0] if found else CustomerProfile(tenant_id=tenant_id)
         subjects = _subjects(tenant_id)
         if not by_operator:
             _refuse_operators(tenant, profile, subjects, said)
         elif said.name.strip() != tenant.name:
-            tenants.rename(tenant_id, said.name)
-        _describe(tenant, said, profile, subjects)
+            tenant = tenants.rename(tenant_id, said.name)
+        profile = _describe(tenant, said, profile, subjects)
         if by_operator:
             _attribute(tenant_id, subjects, said.subject_keys)
+    return tenant, profile
 
 
 def delete(tenant_id: UUID) -> None:
@@ -153,12 +164,15 @@ def _refuse_operators(
 
 def _describe(
     tenant: Tenant, said: Description, profile: CustomerProfile, subjects: Sequence[str]
-) -> None:
+) -> CustomerProfile:
     before = {name: getattr(profile, name) for name in _SHOWN} | {"subjects": sorted(subjects)}
     for name in _SHOWN:
         value = getattr(said, name)
         setattr(profile, name, dict(value) if isinstance(value, Mapping) else value)
-    profile.save(force_insert=profile._state.adding)
+    if profile._state.adding:
+        PROFILES.insert(profile)
+    else:
+        (profile,) = PROFILES.update(_CHANGE, "id = $6::uuid", _values(profile))
     after = {name: getattr(profile, name) for name in _SHOWN}
     record(
         action=CUSTOMER_CHANGED.name,
@@ -168,25 +182,32 @@ def _describe(
         before=before,
         after=after | {"subjects": sorted(said.subject_keys)},
     )
+    return profile
+
+
+def _values(profile: CustomerProfile) -> list[Any]:
+    """Give what _CHANGE writes, and the profile's id."""
+    texts = (profile.description, profile.primary_email, profile.currency)
+    documents = (Jsonb(profile.billing_address), Jsonb(profile.metadata))
+    return [*texts, *documents, profile.id]
 
 
 def _subjects(tenant_id: UUID) -> list[str]:
-    with db.cursor() as cursor:
-        cursor.execute(
-            "SELECT subject FROM billing_usage_attribution WHERE tenant_id = %s", [tenant_id]
-        )
-        return [row[0] for row in cursor.fetchall()]
+    found = db.rows(
+        "SELECT subject FROM billing_usage_attribution WHERE tenant_id = $1::uuid", [tenant_id]
+    )
+    return [row[0] for row in found]
 
 
 def _attribute(tenant_id: UUID, before: Sequence[str], after: Sequence[str]) -> None:
     """Let exactly these subjects of the operator's events be the customer's, from now on."""
     gone = sorted(set(before) - set(after))
     if gone:
-        with db.cursor() as cursor:
-            cursor.execute(
-                "DELETE FROM billing_usage_attribution WHERE tenant_id = %s AND subject = ANY (%s)",
-                [tenant_id, gone],
-            )
+        db.rows(
+            "DELETE FROM billing_usage_attribution"
+            " WHERE tenant_id = $1::uuid AND subject = ANY ($2::text[])",
+            [tenant_id, gone],
+        )
     fresh = sorted(set(after) - set(before))
     if fresh:
         attribute(fresh, tenant_id)

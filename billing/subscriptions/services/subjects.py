@@ -110,21 +110,19 @@ def attribute(keys: Sequence[str], tenant_id: UUID) -> None:
     Raises:
         kernel.errors.Conflict: one belongs to another tenant: it has one at a time.
     """
-    with db.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO billing_usage_attribution (subject, tenant_id)"
-            " SELECT key, %s FROM unnest(%s::text[]) AS key ORDER BY key ON CONFLICT DO NOTHING",
-            [tenant_id, list(keys)],
-        )
-        cursor.execute(
-            "SELECT subject FROM billing_usage_attribution"
-            " WHERE subject = ANY (%s) AND tenant_id <> %s ORDER BY subject LIMIT 1",
-            [list(keys), tenant_id],
-        )
-        taken = cursor.fetchone()
-    if taken is not None:
+    db.rows(
+        "INSERT INTO billing_usage_attribution (subject, tenant_id)"
+        " SELECT key, $1::uuid FROM unnest($2::text[]) AS key ORDER BY key ON CONFLICT DO NOTHING",
+        [tenant_id, list(keys)],
+    )
+    taken = db.rows(
+        "SELECT subject FROM billing_usage_attribution"
+        " WHERE subject = ANY ($2::text[]) AND tenant_id <> $1::uuid ORDER BY subject LIMIT 1",
+        [tenant_id, list(keys)],
+    )
+    if taken:
         raise Conflict(
-            f"The subject {taken[0]!r} belongs to another customer.", code="subject_taken"
+            f"The subject {taken[0][0]!r} belongs to another customer.", code="subject_taken"
         )
 
 
