@@ -1,5 +1,6 @@
 """The values of many features of many tenants at once, in a constant number of statements."""
 
+import json
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,15 +12,22 @@ from zoneinfo import ZoneInfo
 
 from billing.catalog.models.values import Kind, Value, read
 from billing.catalog.queries import FeatureFact, content_of, feature_facts
-from billing.entitlements.models import Entitlement, Mode, Override
+from billing.entitlements.models import Mode
 from billing.entitlements.models.effective import Effective, OverrideFact, OwnFact, Snapshot
-from billing.entitlements.queries.snapshots import own_fact, planned_values
+from billing.entitlements.queries.snapshots import ENTITLEMENTS, own_fact, planned_values
 from billing.entitlements.queries.values import EntitlementValue, Use, evaluated, filtered_use
 from billing.subscriptions.queries.subscriptions import current_version_ids
 from billing.usage.queries.rates import requests_in_the_last_hour, used_in_the_last_hour
+from kernel import db
 from kernel.gate import quota
-from tenants.models import Status, Tenant
+from tenants.models import Status
+from tenants.queries import ROWS as TENANTS
 
+_OVERRIDES: Final = """
+SELECT o.tenant_id, f.key, f.options, o.id, o.mode, o.value, o.starts_at, o.expires_at
+  FROM billing_override o JOIN billing_feature f ON f.id = o.feature_id
+ WHERE o.tenant_id = ANY ($1::uuid[]) AND o.revoked_at IS NULL AND NOT o.paused
+"""
 MOST: Final = 100
 """How many customers, and how many features, one question may name."""
 
@@ -35,12 +43,12 @@ class Known:
 
 def known(ids: Collection[UUID], slugs: Collection[str]) -> list[Known]:
     """Find living tenants by id or slug, as far as the context may see them, by id."""
-    rows = Tenant.objects.exclude(status=Status.CLOSED)
-    found = (rows.filter(id__in=ids) | rows.filter(slug__in=slugs)).order_by("id")
-    return [
-        Known(id_, slug, ZoneInfo(zone))
-        for id_, slug, zone in found.values_list("id", "slug", "timezone")
-    ]
+    found = TENANTS.read(
+        "(id = ANY ($1::uuid[]) OR slug = ANY ($2::text[])) AND status <> $3",
+        [list(ids), list(slugs), Status.CLOSED.value],
+        "ORDER BY id",
+    )
+    return [Known(one.id, one.slug, ZoneInfo(one.timezone)) for one in found]
 
 
 def values_of(
@@ -137,7 +145,8 @@ def _own(
 ) -> defaultdict[UUID, dict[str, OwnFact]]:
     keys = {feature.id: key for key, feature in features.items()}
     found: defaultdict[UUID, dict[str, OwnFact]] = defaultdict(dict)
-    for row in Entitlement.objects.filter(tenant_id__in=tenant_ids, deleted_at=None):
+    where = "tenant_id = ANY ($1::uuid[]) AND deleted_at IS NULL"
+    for row in ENTITLEMENTS.read(where, [tenant_ids]):
         if row.feature_id in keys:
             found[row.tenant_id][keys[row.feature_id]] = own_fact(row)
     return found
@@ -147,13 +156,11 @@ def _overrides(
     tenant_ids: Sequence[UUID], features: Mapping[str, FeatureFact]
 ) -> defaultdict[UUID, dict[str, tuple[OverrideFact, ...]]]:
     found: defaultdict[UUID, dict[str, tuple[OverrideFact, ...]]] = defaultdict(dict)
-    rows = Override.objects.filter(tenant_id__in=tenant_ids, revoked_at=None, paused=False)
-    for whose, key, options, id_, mode, value, starts_at, expires_at in rows.values_list(
-        "tenant_id", "feature__key", "feature__options", "id", "mode", "value",
-        "starts_at", "expires_at",
-    ):  # fmt: skip
+    for whose, key, options, id_, mode, value, starts_at, expires_at in db.rows(
+        _OVERRIDES, [tenant_ids]
+    ):
         if key in features:
-            typed = read(Kind(features[key].kind), value, options)
+            typed = read(Kind(features[key].kind), json.loads(value), json.loads(options))
             fact = OverrideFact(id_, Mode(mode), typed, starts_at, expires_at)
             found[whose][key] = (*found[whose].get(key, ()), fact)
     return found

@@ -22,8 +22,8 @@ def current_subscription(tenant_id: UUID) -> Subscription | None:
 
 def current_version_ids(tenant_ids: Sequence[UUID]) -> dict[UUID, UUID]:
     """Find the plan versions that many tenants have now; tenants without one are absent."""
-    rows = Subscription.objects.filter(tenant_id__in=tenant_ids, ends_at=None)
-    return dict(rows.values_list("tenant_id", "version_id"))
+    found = ROWS.read("tenant_id = ANY ($1::uuid[]) AND ends_at IS NULL", [list(tenant_ids)])
+    return {one.tenant_id: one.version_id for one in found}
 
 
 def version_id_at(tenant_id: UUID, at: datetime) -> UUID | None:

@@ -176,13 +176,11 @@ def check(tenant_id: UUID, meter: str, quantity: Decimal, at: datetime | None = 
     Until the transaction ends nobody else can decide on these quotas: the caller records the use
     in the same transaction. Without a quota nothing is exceeded.
     """
-    with db.cursor() as cursor:
-        cursor.execute(
-            "SELECT exceeded, at, feature_key, window_start, window_end, used, reserved, hard_limit"
-            " FROM gate.check_quota(%s, %s, %s, %s)",
-            [tenant_id, meter, quantity, at],
-        )
-        exceeded, checked_at, *row = cursor.fetchone()
+    ((exceeded, checked_at, *row),) = db.rows(
+        "SELECT exceeded, at, feature_key, window_start, window_end, used, reserved, hard_limit"
+        " FROM gate.check_quota($1, $2, $3, $4)",
+        [tenant_id, meter, quantity, at],
+    )
     return Check(exceeded, checked_at, Standing(*row) if row[0] is not None else None)
 
 
@@ -250,15 +248,14 @@ def standings(
 def standings_of(tenant_ids: Sequence[UUID], at: datetime) -> dict[UUID, dict[str, Standing]]:
     """Read how the quotas of many tenants stand, by tenant and feature, in one statement."""
     found: dict[UUID, dict[str, Standing]] = {}
-    with db.cursor() as cursor:
-        cursor.execute(
-            "SELECT tenant_id, feature_key, window_start, window_end, used, reserved, hard_limit,"
-            " available, balance, overage, grants::text FROM gate.quota_standings(%s, %s)",
-            [list(tenant_ids), at],
-        )
-        for tenant_id, *row in cursor.fetchall():
-            standing = _read(row)
-            found.setdefault(tenant_id, {})[standing.feature] = standing
+    rows = db.rows(
+        "SELECT tenant_id, feature_key, window_start, window_end, used, reserved, hard_limit,"
+        " available, balance, overage, grants::text FROM gate.quota_standings($1::uuid[], $2)",
+        [list(tenant_ids), at],
+    )
+    for tenant_id, *row in rows:
+        standing = _read(tuple(row))
+        found.setdefault(tenant_id, {})[standing.feature] = standing
     return found
 
 
