@@ -7,6 +7,7 @@ is imported: the launcher does so.
 """
 
 import ipaddress
+import threading
 from functools import cache
 from typing import Any
 
@@ -22,6 +23,7 @@ from kernel.http.context import RequestContext
 STAFF = "admin/"
 """Staff pages are one series: there are hundreds, used by few, and a scrape reads every series."""
 
+_first = threading.Lock()
 _latency: dict[tuple[str, str], Any] = {}
 _responses: dict[tuple[str, str, int], Any] = {}
 
@@ -55,7 +57,9 @@ def export(request: HttpRequest) -> HttpResponseBase:
 
 @cache
 def _metrics() -> Any:
-    return Metrics.get_instance()
+    # Neither cache nor get_instance keeps two first requests from registering the series twice.
+    with _first:
+        return Metrics.get_instance()
 
 
 @cache
