@@ -136,7 +136,7 @@ class Consumer(Client):
     def report(self) -> list[str]:
         """Consume once, with an idempotency key, until the outcome is known."""
         customer = random.choice(self._customers)  # noqa: S311 - load, not secrets
-        quantity = random.randint(1, LARGEST_USE)  # noqa: S311
+        quantity = random.randint(1, LARGEST_USE)  # noqa: S311 - a drill, no secret
         headers = {
             "Authorization": f"Bearer {self._key}",
             "Content-Type": "application/json",

@@ -35,7 +35,7 @@ VICTIMS = ("worker", "backend", "postmaster")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Take the number of rounds and what to kill."""
     parser.add_argument("--rounds", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=random.randrange(10**6))  # noqa: S311
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6))  # noqa: S311 - a drill, no secret
     parser.add_argument("--only", nargs="+", choices=VICTIMS, default=list(VICTIMS))
     parser.add_argument("--every", type=int, default=20, help="rounds between verifications")
 
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         drill = Drill(ours, folder)
         drill.start()
         for number in range(options.rounds):
-            drill.round(random.choice(options.only))  # noqa: S311
+            drill.round(random.choice(options.only))  # noqa: S311 - a drill, no secret
             say(f"round {number + 1} of {options.rounds}: {drill.told()}")
             if (number + 1) % options.every == 0:
                 drill.check_figures()
@@ -114,7 +114,7 @@ class Drill:
         Raises:
             RuntimeError: it does not come back, or a client met what it must not.
         """
-        time.sleep(random.uniform(0.05, 0.8))  # noqa: S311
+        time.sleep(random.uniform(0.05, 0.8))  # noqa: S311 - a drill, no secret
         pid, victim = self._find(victim)
         began = time.monotonic()
         with suppress(ProcessLookupError):

@@ -17,7 +17,7 @@ class EventSerializer(serializers.Serializer[Any]):
     type = serializers.CharField(max_length=256)
     subject = serializers.CharField(max_length=256)
     time = serializers.DateTimeField(required=False, help_text="Absent: the server's clock.")
-    data = serializers.DictField(required=False, allow_null=True)  # type: ignore[assignment]
+    data = serializers.DictField(required=False, allow_null=True)  # type: ignore[assignment]  # DRF's own name
     dataschema = serializers.CharField(required=False)
 
 

@@ -57,7 +57,7 @@ class Options:
     @property
     def base_url(self) -> str:
         """How this machine reaches the server."""
-        host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104
+        host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host  # noqa: S104 - only compared
         return f"http://{host}:{self.port}"
 
     @property

@@ -89,7 +89,7 @@ class HotEndpoint(Endpoint):
             return answer
 
         view.cls = cls  # type: ignore[attr-defined]  # what DRF's own as_view sets
-        view.initkwargs = initkwargs  # type: ignore[attr-defined]
+        view.initkwargs = initkwargs  # type: ignore[attr-defined]  # as above
         return csrf_exempt(view)
 
     @classmethod
