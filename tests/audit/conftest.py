@@ -2,13 +2,17 @@
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
 from audit.registry import Action, Severity, registry
 from audit.sealing.sealer import Sealer
+from audit.streams import delivery
 from kernel.tenancy import tenant_context
+from tests.receivers import write_authority
 
 RENAMED = Action(
     "sample.renamed",
@@ -45,3 +49,12 @@ def sealer() -> Iterator[Sealer]:
         yield made
     finally:
         made.release()
+
+
+@pytest.fixture
+def loopback(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streams may reach receivers on loopback, at once and in small batches."""
+    settings.INNKEEPER_OUTBOUND_TARGETS = ["127.0.0.0/8", "::1/128"]
+    settings.INNKEEPER_OUTBOUND_CA = write_authority(tmp_path)
+    monkeypatch.setattr(delivery, "FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr(delivery, "MOST_ENTRIES", 7)
