@@ -11,13 +11,13 @@ result.json`.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import gc
 import json
 import os
 import random
-import selectors
+import select
+import socket
 import subprocess
 import sys
 import time
@@ -26,8 +26,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.load.connection import Connection, connect
-from bench.load.wire import Request, Response
+from bench.load.wire import MalformedResponseError, Request, Response, ResponseParser
 from bench.statistics import percentile
 
 MAX_LAG_P99_MS = 1.0
@@ -65,7 +64,8 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A run: streams against one server; the first `warm_up` seconds are sent but not reported."""
+    """A run: streams against one server, each over `connections` of its own; the first `warm_up`
+    seconds are sent but not reported."""
 
     host: str
     port: int
@@ -140,37 +140,63 @@ class _Arrival:
     counts: bool
 
 
+@dataclass(slots=True)
+class _Client:
+    """What sends one stream: its idle connections, longest idle first, and what waits for one."""
+
+    idle: deque[_Line] = field(default_factory=deque)
+    waiting: deque[_Arrival] = field(default_factory=deque)
+
+
+class _Line:
+    """A keep-alive connection and the request that is on it, if any."""
+
+    __slots__ = ("arrival", "client", "parser", "socket")
+
+    def __init__(self, plan: Plan, client: _Client) -> None:
+        self.socket = socket.create_connection((plan.host, plan.port), plan.timeout)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.parser = ResponseParser()
+        self.client = client
+        self.arrival: _Arrival | None = None
+
+
 class Generator:
-    """Runs one plan inside a running event loop."""
+    """Runs one plan; each stream has connections of its own, as clients of a server have.
+
+    It is a plain loop over select(): an event loop's own work for each request would be taken from
+    the cores that the server needs. select() and not epoll, which rounds waits up to whole
+    milliseconds and alone would break the lag limit.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._idle: list[Connection] = []
-        self._waiting: deque[_Arrival] = deque()
+        self._lines: dict[int, _Line] = {}
+        self._clients = [_Client() for _ in plan.streams]
         self._results = [StreamResult() for _ in plan.streams]
         self._statuses: list[Counter[int]] = [Counter() for _ in plan.streams]
         self._lags: list[float] = []
-        self._in_flight: dict[Connection, _Arrival] = {}
-        self._opening: set[asyncio.Task[None]] = set()
         self._arrivals = deque(self._schedule())
         self._start = 0.0
 
-    async def run(self) -> Result:
-        """Send everything, wait for the answers, and report."""
+    def run(self) -> Result:
+        """Send everything, wait for the answers, and report.
+
+        Raises:
+            OSError: nobody listens there.
+        """
         plan = self._plan
         for _ in range(plan.connections):
-            self._idle.append(await connect(plan.host, plan.port))
-        loop = asyncio.get_running_loop()
+            for client in self._clients:
+                self._open(client)
         gc.collect()
         gc.freeze()
         gc.disable()
-        self._start = loop.time() + LEAD_IN_S
+        self._start = time.monotonic() + LEAD_IN_S
         cpu_before, wall_before = time.process_time(), time.monotonic()
-        self._arm(loop)
-        end = self._start + plan.warm_up + plan.duration
-        await asyncio.sleep(end - loop.time())
+        self._serve(plan.warm_up + plan.duration)
         core_share = (time.process_time() - cpu_before) / (time.monotonic() - wall_before)
-        await self._drain(loop)
+        self._drain()
         return self._report(core_share)
 
     def _schedule(self) -> list[_Arrival]:
@@ -186,80 +212,94 @@ class Generator:
         arrivals.sort(key=lambda arrival: arrival.at)
         return arrivals
 
-    def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._arrivals:
-            loop.call_at(self._start + self._arrivals[0].at, self._tick, loop)
+    def _open(self, client: _Client) -> None:
+        line = _Line(self._plan, client)
+        self._lines[line.socket.fileno()] = line
+        client.idle.append(line)
 
-    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
-        now = loop.time() - self._start
-        while self._arrivals and self._arrivals[0].at <= now:
-            arrival = self._arrivals.popleft()
+    def _serve(self, until: float) -> None:
+        """Send what falls due and take answers, up to a time in seconds from the start."""
+        arrivals = self._arrivals
+        while (now := time.monotonic() - self._start) < until:
+            while arrivals and arrivals[0].at <= now:
+                self._dispatch(arrivals.popleft(), now)
+                now = time.monotonic() - self._start
+            due = arrivals[0].at if arrivals else until
+            self._take_answers(max(0.0, min(due, until) - now))
+
+    def _drain(self) -> None:
+        deadline = time.monotonic() + self._plan.timeout
+        while self._unfinished() and time.monotonic() < deadline:
+            self._take_answers(0.01)
+        for arrival in self._unfinished():
             if arrival.counts:
-                self._results[arrival.stream].planned += 1
-                self._lags.append((now - arrival.at) * 1000)
-            self._dispatch(arrival)
-            now = loop.time() - self._start
-        self._arm(loop)
+                self._results[arrival.stream].timed_out += 1
 
-    def _dispatch(self, arrival: _Arrival) -> None:
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.usable:
-                self._send(connection, arrival)
-                return
-            self._reopen()
-        if len(self._waiting) < self._plan.max_waiting:
-            self._waiting.append(arrival)
+    def _unfinished(self) -> list[_Arrival]:
+        sent = [line.arrival for line in self._lines.values() if line.arrival is not None]
+        return [*sent, *(arrival for client in self._clients for arrival in client.waiting)]
+
+    def _dispatch(self, arrival: _Arrival, now: float) -> None:
+        client = self._clients[arrival.stream]
+        if arrival.counts:
+            self._results[arrival.stream].planned += 1
+            self._lags.append((now - arrival.at) * 1000)
+        if client.idle:
+            self._send(client.idle.popleft(), arrival)
+        elif len(client.waiting) < self._plan.max_waiting:
+            client.waiting.append(arrival)
         elif arrival.counts:
             self._results[arrival.stream].dropped += 1
 
-    def _send(self, connection: Connection, arrival: _Arrival) -> None:
-        self._in_flight[connection] = arrival
-        connection.send(arrival.data, self._answered)
-
-    def _answered(self, connection: Connection, response: Response | None) -> None:
-        now = asyncio.get_running_loop().time() - self._start
-        arrival = self._in_flight.pop(connection)
-        if arrival.counts:
-            self._record(arrival, response, now)
-        if not connection.usable:
-            self._reopen()
-        elif self._waiting:
-            self._send(connection, self._waiting.popleft())
-        else:
-            self._idle.append(connection)
-
-    def _record(self, arrival: _Arrival, response: Response | None, now: float) -> None:
-        result = self._results[arrival.stream]
-        if response is None:
-            result.broken += 1
-            return
-        result.latencies.append((now - arrival.at) * 1000)
-        self._statuses[arrival.stream][response.status] += 1
-
-    def _reopen(self) -> None:
-        task = asyncio.get_running_loop().create_task(self._open_one())
-        self._opening.add(task)
-        task.add_done_callback(self._opening.discard)
-
-    async def _open_one(self) -> None:
+    def _send(self, line: _Line, arrival: _Arrival) -> None:
+        line.arrival = arrival
         try:
-            connection = await connect(self._plan.host, self._plan.port)
+            line.socket.sendall(arrival.data)
         except OSError:
-            return
-        if self._waiting:
-            self._send(connection, self._waiting.popleft())
-        else:
-            self._idle.append(connection)
+            self._break(line)
 
-    async def _drain(self, loop: asyncio.AbstractEventLoop) -> None:
-        deadline = loop.time() + self._plan.timeout
-        while (self._in_flight or self._waiting) and loop.time() < deadline:
-            await asyncio.sleep(0.01)
-        for arrival in [*self._in_flight.values(), *self._waiting]:
-            if arrival.counts:
-                self._results[arrival.stream].timed_out += 1
-        self._waiting.clear()
+    def _take_answers(self, seconds: float) -> None:
+        readable, _, _ = select.select(self._lines, (), (), seconds)
+        for number in readable:
+            self._receive(self._lines[number])
+
+    def _receive(self, line: _Line) -> None:
+        try:
+            data = line.socket.recv(65_536)
+            response = line.parser.feed(data) if data else None
+        except (OSError, MalformedResponseError):
+            data, response = b"", None
+        if not data:
+            self._break(line)
+        elif response is not None:
+            self._answered(line, response)
+
+    def _answered(self, line: _Line, response: Response) -> None:
+        now = time.monotonic() - self._start
+        arrival, line.arrival = line.arrival, None
+        if arrival is not None and arrival.counts:
+            self._results[arrival.stream].latencies.append((now - arrival.at) * 1000)
+            self._statuses[arrival.stream][response.status] += 1
+        if not response.keeps_alive:
+            self._break(line)
+        elif line.client.waiting:
+            self._send(line, line.client.waiting.popleft())
+        else:
+            line.client.idle.append(line)
+
+    def _break(self, line: _Line) -> None:
+        """Put a new connection in the place of one that ended; what was on it got no answer."""
+        arrival, client = line.arrival, line.client
+        if arrival is not None and arrival.counts:
+            self._results[arrival.stream].broken += 1
+        del self._lines[line.socket.fileno()]
+        line.socket.close()
+        if line in client.idle:
+            client.idle.remove(line)
+        with contextlib.suppress(OSError):
+            self._open(client)
+        if client.waiting and client.idle:
+            self._send(client.idle.popleft(), client.waiting.popleft())
 
     def _report(self, core_share: float) -> Result:
         for result, statuses in zip(self._results, self._statuses, strict=True):
@@ -293,18 +333,14 @@ def lag_histogram(lags: list[float]) -> dict[str, int]:
 def run_here(plan: Plan) -> Result:
     """Run the plan in this process.
 
-    select() is used because epoll rounds waits up to whole milliseconds, which alone would break
-    the lag limit.
+    Raises:
+        OSError: nobody listens there.
     """
     if plan.cpu is not None:
         os.sched_setaffinity(0, {plan.cpu})
     with contextlib.suppress(OSError):  # an instrument must not queue behind what it measures
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
-    loop = asyncio.SelectorEventLoop(selectors.SelectSelector())
-    try:
-        return loop.run_until_complete(Generator(plan).run())
-    finally:
-        loop.close()
+    return Generator(plan).run()
 
 
 def run(plan: Plan) -> Result:

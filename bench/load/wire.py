@@ -4,10 +4,15 @@ ends."""
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 UNIQUE = "@@unique@@"  # replaced in a body by a text that no other request of the run carries
+_STATUS_LINE = re.compile(rb"HTTP/1\.\d (\d{3})\b")
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)", re.IGNORECASE)
+_CHUNKED = re.compile(rb"\r\ntransfer-encoding:[ \t]*chunked", re.IGNORECASE)
+_CLOSE = re.compile(rb"\r\nconnection:[ \t]*close", re.IGNORECASE)
 
 
 class MalformedResponseError(ValueError):
@@ -53,25 +58,31 @@ def json_request(method: str, path: str, token: str, body: Any = None, **headers
 
 @dataclass(slots=True)
 class Response:
-    """A complete answer; header names are in lower case."""
+    """A complete answer; `head` holds the status line and the header lines as they came."""
 
     status: int
-    headers: dict[str, str]
+    head: bytes
     body: bytes
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """By name in lower case; read from the head each time, since most answers are never
+        asked."""
+        lines = self.head.decode("latin-1").split("\r\n")[1:]
+        pairs = (line.partition(":") for line in lines)
+        return {name.strip().lower(): value.strip() for name, _, value in pairs}
 
     @property
     def keeps_alive(self) -> bool:
         """Whether the connection may carry another request."""
-        return self.headers.get("connection", "").lower() != "close"
+        return _CLOSE.search(self.head) is None
 
 
 class ResponseParser:
     """Collects bytes until one answer to a request other than HEAD is complete."""
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._head: tuple[int, dict[str, str]] | None = None
-        self._body_at = 0
+        self._buffer = b""
 
     def feed(self, data: bytes) -> Response | None:
         """The answer that these bytes complete, or None.
@@ -79,55 +90,51 @@ class ResponseParser:
         Raises:
             MalformedResponseError: the bytes are no HTTP/1.1 answer.
         """
-        self._buffer += data
-        if self._head is None:
-            end = self._buffer.find(b"\r\n\r\n")
-            if end < 0:
-                return None
-            self._head = _parse_head(bytes(self._buffer[:end]))
-            self._body_at = end + 4
-        status, headers = self._head
-        found = self._body(status, headers)
+        self._buffer = buffer = self._buffer + data
+        end = buffer.find(b"\r\n\r\n")
+        if end < 0:
+            return None
+        head = buffer[:end]
+        status = _status(head)
+        found = _body(buffer, end + 4, head, status)
         if found is None:
             return None
         body, end = found
-        del self._buffer[:end]
-        self._head = None
-        return Response(status, headers, body)
+        self._buffer = buffer[end:]
+        return Response(status, head, body)
 
-    def _body(self, status: int, headers: dict[str, str]) -> tuple[bytes, int] | None:
-        if status in {204, 304}:
-            return b"", self._body_at
-        if headers.get("transfer-encoding", "").lower() == "chunked":
-            return self._chunks()
-        if "content-length" not in headers:
-            raise MalformedResponseError("an answer without Content-Length and without chunks")
-        end = self._body_at + int(headers["content-length"])
-        if len(self._buffer) < end:
+
+def _status(head: bytes) -> int:
+    found = _STATUS_LINE.match(head)
+    if found is None:
+        raise MalformedResponseError(head.split(b"\r\n", 1)[0][:80].decode("latin-1"))
+    return int(found[1])
+
+
+def _body(buffer: bytes, start: int, head: bytes, status: int) -> tuple[bytes, int] | None:
+    """The body that starts there and where it ends; None while it is incomplete."""
+    if status in {204, 304}:
+        return b"", start
+    if _CHUNKED.search(head):
+        return _chunks(buffer, start)
+    length = _LENGTH.search(head)
+    if length is None:
+        raise MalformedResponseError("an answer without Content-Length and without chunks")
+    end = start + int(length[1])
+    return (buffer[start:end], end) if len(buffer) >= end else None
+
+
+def _chunks(buffer: bytes, at: int) -> tuple[bytes, int] | None:
+    parts: list[bytes] = []
+    while True:
+        line_end = buffer.find(b"\r\n", at)
+        if line_end < 0:
             return None
-        return bytes(self._buffer[self._body_at : end]), end
-
-    def _chunks(self) -> tuple[bytes, int] | None:
-        parts: list[bytes] = []
-        at = self._body_at
-        while True:
-            line_end = self._buffer.find(b"\r\n", at)
-            if line_end < 0:
-                return None
-            size = int(self._buffer[at:line_end].split(b";")[0], 16)
-            start = line_end + 2
-            if len(self._buffer) < start + size + 2:
-                return None
-            if size == 0:
-                return b"".join(parts), start + 2
-            parts.append(bytes(self._buffer[start : start + size]))
-            at = start + size + 2
-
-
-def _parse_head(head: bytes) -> tuple[int, dict[str, str]]:
-    lines = head.decode("latin-1").split("\r\n")
-    words = lines[0].split(" ", 2)
-    if len(words) < 2 or not words[0].startswith("HTTP/1.") or not words[1].isdigit():
-        raise MalformedResponseError(lines[0][:80])
-    pairs = (line.partition(":") for line in lines[1:])
-    return int(words[1]), {name.strip().lower(): value.strip() for name, _, value in pairs}
+        size = int(buffer[at:line_end].split(b";")[0], 16)
+        start = line_end + 2
+        if len(buffer) < start + size + 2:
+            return None
+        if size == 0:
+            return b"".join(parts), start + 2
+        parts.append(buffer[start : start + size])
+        at = start + size + 2
