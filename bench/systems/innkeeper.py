@@ -145,10 +145,11 @@ def start(folder: Path, command: Sequence[str] = ()) -> Innkeeper:
         try:
             wait_until_up(process, port, "/readyz", log, seconds=START_SECONDS)
             demo = _demo(home)
+            roots = (_postmaster(home),)
         except BaseException:
             processes.stop(process, wait=STOP_SECONDS)
             raise
-    server = Server("innkeeper", port, process, database_roots=(_postmaster(home),))
+    server = Server("innkeeper", port, process, database_roots=roots)
     return Innkeeper(server, demo["platform_key"], home)
 
 
@@ -182,6 +183,12 @@ def _kept(path: Path) -> Iterator[None]:
 
 
 def _postmaster(home: Path) -> int:
-    """The process id of the installation's PostgreSQL."""
-    found = next(home.rglob("postmaster.pid"))
+    """The process id of the installation's PostgreSQL.
+
+    Raises:
+        StartError: its data lies elsewhere, since its account may not pass through to `home`.
+    """
+    found = next(home.rglob("postmaster.pid"), None)
+    if found is None:
+        raise StartError(f"no database under {home}: let its account pass through (chmod 711)")
     return int(found.read_text().split("\n", 1)[0])
