@@ -115,7 +115,7 @@ class HotEndpoint(Endpoint):
 
     @classmethod
     def admit(cls, request: HotRequest) -> tuple[Principal, HotConnection]:
-        """Let the gate decide on this thread's hot connection, which then has the tenant set.
+        """Let the gate decide on the request's hot connection, which then has the tenant set.
 
         Raises:
             kernel.errors.DomainError: refused.

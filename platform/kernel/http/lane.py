@@ -16,6 +16,7 @@ from django.http import QueryDict
 
 from kernel import db
 from kernel.errors import TooLarge
+from kernel.gate import wire
 from kernel.http import context, problem
 from kernel.http.exchange import Answer, Exchange
 from kernel.http.hot import HotEndpoint, LeanResponse
@@ -93,9 +94,20 @@ class FastLane:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
         found = self._routes.get(environ["PATH_INFO"])
-        if found is None:
-            return self._inner(environ, start_response)
-        route, endpoint = found
+        try:
+            if found is None:
+                return self._inner(environ, start_response)
+            return self._serve(environ, start_response, *found)
+        finally:
+            wire.release()
+
+    def _serve(
+        self,
+        environ: Environ,
+        start_response: StartResponse,
+        route: str,
+        endpoint: type[HotEndpoint],
+    ) -> Iterable[bytes]:
         request = LaneRequest(environ)
         facts = self._exchange.begin(environ, request.method, request.path_info)
         facts.route = route

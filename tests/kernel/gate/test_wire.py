@@ -1,5 +1,7 @@
 """The short way to PostgreSQL: what it repeats, what it reports, what it forgets."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import psycopg
 import pytest
 from psycopg import pq
@@ -7,6 +9,7 @@ from psycopg import pq
 from kernel.errors import Unavailable
 from kernel.gate import wire as module
 from kernel.gate.wire import HotConnection, Statement, StatementError
+from kernel.http.lane import FastLane
 
 ONE = Statement("test_one", "SELECT $1::int + 1, NULL", parameters=1)
 
@@ -16,6 +19,19 @@ def wire(database):
     connection = HotConnection()
     yield connection
     connection.close()
+
+
+@pytest.fixture
+def idle_connections(database, monkeypatch):
+    """An empty stack of idle connections, and a thread that holds none."""
+    idle = []
+    monkeypatch.setattr(module, "_idle", idle)
+    monkeypatch.setattr(module, "_threads", module._PerThread())
+    yield idle
+    module.release()
+    for pair in idle:
+        pair.app.close()
+        pair.staff.close()
 
 
 class Refusal:
@@ -93,3 +109,49 @@ def test_open__server_away__is_unavailable_with_retry_after(database, monkeypatc
     with pytest.raises(Unavailable) as raised:
         HotConnection().row(ONE, [b"1"])
     assert raised.value.retry_after == 1
+
+
+def backend_of_a_thread() -> int:
+    """Ask over the hot connection of a new thread, as a request does, and name its backend."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asked_and_released).result()
+
+
+def asked_and_released() -> int:
+    connection = module.hot()
+    connection.row(ONE, [b"1"])
+    try:
+        return connection.backend
+    finally:
+        module.release()
+
+
+def test_release__the_connection_used_last__is_taken_first(idle_connections):
+    first = module.hot()
+    first.row(ONE, [b"1"])
+    second = backend_of_a_thread()
+    assert second != first.backend  # one at a time
+    module.release()
+    assert [backend_of_a_thread() for _ in range(3)] == [first.backend] * 3
+
+
+def test_hot__within_a_request__is_one_connection(idle_connections):
+    assert module.hot() is module.hot()
+    assert module.hot_staff() is module.hot_staff()
+    assert module.hot_staff() is not module.hot()
+
+
+def test_release__nothing_held__puts_nothing_back(idle_connections):
+    module.release()
+    module.release()
+    assert idle_connections == []
+
+
+def test_lane__end_of_a_request__releases_even_where_it_fails(idle_connections):
+    def failing(environ, start_response):
+        module.hot().row(ONE, [b"1"])
+        raise RuntimeError("as asked")
+
+    with pytest.raises(RuntimeError, match="as asked"):
+        FastLane(failing, {})({"PATH_INFO": "/"}, print)
+    assert len(idle_connections) == 1
