@@ -206,6 +206,10 @@ CASES: dict[str, Case] = {
         always(lambda world: json_call("GET", f"{V1}/usage/current", world.tenant.key)),
         "usage.routes",
     ),
+    "GET /api/v1/usage/analytics": Case(
+        always(lambda world: json_call("GET", f"{V1}/usage/analytics", world.tenant.key)),
+        "usage.routes",
+    ),
     "POST /api/v1/customers": Case(each(make_customer), status=201),
     "PUT /api/v1/customers/<str:customer>": Case(each(describe_customer)),
     "DELETE /api/v1/customers/<str:customer>": Case(each(delete_customer), status=204),

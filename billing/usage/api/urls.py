@@ -3,6 +3,7 @@
 from django.urls import URLPattern, path
 
 from billing.usage.api.amendments import Corrections, Voids
+from billing.usage.api.analytics import UsageAnalytics
 from billing.usage.api.current import CurrentUsage
 from billing.usage.api.events import Events
 from billing.usage.api.events_v2 import EventsV2
@@ -14,6 +15,7 @@ urlpatterns: list[URLPattern] = [
     path("events/void", Voids.as_view()),
     path("events/correct", Corrections.as_view()),
     path("usage/current", CurrentUsage.as_view()),
+    path("usage/analytics", UsageAnalytics.as_view()),
     path("meters", Meters.as_view()),
     path("meters/<str:id_or_slug>", OneMeter.as_view()),
     path("meters/<str:id_or_slug>/query", Query.as_view()),

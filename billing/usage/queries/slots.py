@@ -1,0 +1,225 @@
+"""Figures of many meters at once, cut at some instants, and of their foremost subjects.
+
+From roll-ups, the sets of distinct values and the gate's record alone: one statement for each of
+them, whatever the number of meters, and none for a record that no meter needs. No event is read.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
+from functools import reduce
+from typing import Any, Final
+from uuid import UUID
+
+from billing.usage.models import Aggregation, Meter, Origin
+from billing.usage.models.meters import OF_SINGLE_EVENTS
+from billing.usage.queries.civil import Span
+from billing.usage.queries.sources import BUCKET
+from kernel import db, ids
+
+# The figures of a meter in each slot between two edges; its subjects from one instant on, with the
+# rank of their figure; and where its roll-ups begin. The latest number is the greatest array.
+_FIGURES: Final = """
+  sum(r.count) AS count, sum(r.total) AS total, min(r.lowest) AS lowest, max(r.highest) AS highest,
+  (max(ARRAY[extract(epoch FROM r.latest_at), r.latest_seq, r.latest])
+    FILTER (WHERE meter.aggregation = 'LATEST'))[3] AS latest
+"""
+_FROM: Final = """
+  FROM unnest($2::uuid[], $3::text[]) AS meter (id, aggregation)
+  JOIN billing_usage_rollup AS r ON r.meter_id = meter.id AND r.tenant_id = $1::uuid
+"""
+_KEPT: Final = """
+SELECT meter.id, width_bucket(r.bucket, $4::timestamptz[]) AS place, NULL AS subject, {figures},
+       NULL::timestamptz AS first
+{kept} AND r.bucket >= ($4::timestamptz[])[1] GROUP BY 1, 2
+UNION ALL
+SELECT id, NULL, subject, count, total, lowest, highest, latest, NULL FROM (
+  SELECT *, row_number() OVER (PARTITION BY id ORDER BY
+    CASE aggregation WHEN 'COUNT' THEN count WHEN 'SUM' THEN total WHEN 'AVG' THEN total / count
+      WHEN 'MIN' THEN lowest WHEN 'MAX' THEN highest ELSE latest END DESC, subject) AS rank
+  FROM (SELECT meter.id, meter.aggregation, r.subject, {figures}
+        {kept} AND r.bucket >= $5::timestamptz GROUP BY 1, 2, 3) AS figure
+) AS ranked WHERE rank <= $6
+UNION ALL
+SELECT meter.id, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+       (SELECT min(r.bucket) FROM billing_usage_rollup AS r
+         WHERE r.tenant_id = $1::uuid AND r.meter_id = meter.id)
+  FROM unnest($2::uuid[]) AS meter (id)
+ORDER BY 1, 2
+"""
+_ROLLUPS: Final = _KEPT.format(figures=_FIGURES, kept=_FROM)
+# Distinct values do not add up: each span counts its own.
+_DISTINCT: Final = """
+WITH held AS (
+  SELECT r.meter_id, r.subject, r.value_hash, span.place
+  FROM billing_usage_value AS r
+  JOIN unnest($3::timestamptz[], $4::timestamptz[]) WITH ORDINALITY AS span (start, until, place)
+    ON r.bucket >= span.start AND r.bucket < span.until
+  WHERE r.tenant_id = $1::uuid AND r.meter_id = ANY ($2::uuid[])
+    AND r.bucket >= (SELECT min(start) FROM unnest($3::timestamptz[]) AS start)
+)
+SELECT meter_id, place, NULL AS subject, count(DISTINCT value_hash) FROM held GROUP BY 1, 2
+UNION ALL
+SELECT meter_id, NULL, subject, many FROM (
+  SELECT meter_id, subject, count(DISTINCT value_hash) AS many, row_number() OVER (
+    PARTITION BY meter_id ORDER BY count(DISTINCT value_hash) DESC, subject) AS rank
+  FROM held WHERE place = 1 GROUP BY 1, 2
+) AS ranked WHERE rank <= $5
+ORDER BY 1, 2, 4 DESC, 3
+"""
+_REQUESTS: Final = """
+WITH asked AS MATERIALIZED (
+  SELECT subject, to_timestamp(bucket_id * 900) AS at, used FROM gate.requests($2, $3)
+)
+SELECT width_bucket(at, $4::timestamptz[]) AS place, NULL::uuid AS subject, sum(used)
+  FROM asked WHERE subject = $1::uuid GROUP BY 1
+UNION ALL
+(SELECT NULL, subject, sum(used) FROM asked WHERE subject <> $1::uuid AND at >= $5::timestamptz
+  GROUP BY 2 ORDER BY 3 DESC, 2 LIMIT $6)
+"""
+KEY_PREFIX: Final = "key"
+EXACT: Final = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
+"""Sums and differences keep every digit: Python's own context would round to 28."""
+_AVERAGE_DIGITS: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What roll-ups hold of some time; the fields are theirs, None where nothing was counted."""
+
+    count: Decimal | None
+    total: Decimal | None = None
+    lowest: Decimal | None = None
+    highest: Decimal | None = None
+    latest: Decimal | None = None
+
+
+@dataclass(slots=True)
+class Held:
+    """What is kept of a meter: parts by slot, in order; its foremost subjects, the first first.
+
+    ``spans`` holds figures of whole spans instead, where parts do not add up. ``first`` is where
+    its record begins; None where it has none.
+    """
+
+    aggregation: Aggregation
+    slots: dict[int, Part] = field(default_factory=dict)
+    spans: dict[Span, Decimal] = field(default_factory=dict)
+    subjects: list[tuple[str, Decimal]] = field(default_factory=list)
+    first: datetime | None = None
+
+    def figure(self, span: Span, edges: Sequence[datetime]) -> Decimal | None:
+        """Give the meter's figure between two of the edges; None where it has none."""
+        if self.aggregation == Aggregation.UNIQUE_COUNT:
+            return self.spans.get(span, Decimal(0))
+        first, past = (edges.index(bound) + 1 for bound in span)
+        return joined(
+            self.aggregation, [part for place, part in self.slots.items() if first <= place < past]
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cuts:
+    """Where figures are cut: ``edges`` in order; ``spans``, the first of them the one whose
+    subjects are ranked; ``top``, how many of these.
+    """
+
+    edges: Sequence[datetime]
+    spans: Sequence[Span]
+    top: int
+
+
+def is_told(meter: Meter) -> bool:
+    """Tell whether roll-ups alone give the meter's figures now."""
+    return meter.ready and meter.aggregation not in OF_SINGLE_EVENTS
+
+
+def read(tenant_id: UUID, meters: Sequence[Meter], cuts: Cuts) -> dict[UUID, Held]:
+    """Give what is kept of those of the meters that roll-ups tell of, by id."""
+    held = {meter.id: Held(Aggregation(meter.aggregation)) for meter in meters if is_told(meter)}
+    kept = [meter for meter in meters if meter.id in held]
+    gate = [meter for meter in kept if meter.origin == Origin.GATE]
+    sets = [meter for meter in kept if meter.aggregation == Aggregation.UNIQUE_COUNT]
+    summed = [meter for meter in kept if meter not in gate and meter not in sets]
+    if summed:
+        _read_kept(tenant_id, summed, cuts, held)
+    if sets:
+        _read_distinct(tenant_id, sets, cuts, held)
+    if gate:
+        _read_requests(tenant_id, gate, cuts, held)
+    return held
+
+
+def joined(aggregation: Aggregation, parts: Sequence[Part]) -> Decimal | None:
+    """Make one figure of parts in their order; nothing counted is 0 for sums and counts."""
+    if aggregation == Aggregation.COUNT:
+        return added(part.count for part in parts)
+    if aggregation == Aggregation.SUM:
+        return added(part.total for part in parts)
+    if not parts:
+        return None
+    if aggregation == Aggregation.AVG:
+        total, many = added(part.total for part in parts), added(part.count for part in parts)
+        digits = max(len(total.as_tuple().digits), 1) + _AVERAGE_DIGITS
+        return Context(prec=digits).divide(total, many).normalize(EXACT)
+    if aggregation == Aggregation.LATEST:
+        return parts[-1].latest
+    if aggregation == Aggregation.MIN:
+        return min((part.lowest for part in parts if part.lowest is not None), default=None)
+    return max((part.highest for part in parts if part.highest is not None), default=None)
+
+
+def added(amounts: Iterable[Decimal | None]) -> Decimal:
+    """Add up amounts, to the last digit; None adds nothing."""
+    return reduce(EXACT.add, (amount for amount in amounts if amount is not None), Decimal(0))
+
+
+def _read_kept(
+    tenant_id: UUID, meters: Sequence[Meter], cuts: Cuts, held: dict[UUID, Held]
+) -> None:
+    names = [meter.id for meter in meters], [str(meter.aggregation) for meter in meters]
+    edges, start = list(cuts.edges), cuts.spans[0][0]
+    ranked: dict[UUID, list[tuple[str, Decimal]]] = defaultdict(list)
+    for id_, place, subject, *figures, first in db.rows(
+        _ROLLUPS, [tenant_id, *names, edges, start, cuts.top]
+    ):
+        one = held[id_]
+        if place is not None:
+            one.slots[place] = Part(*figures)
+        elif subject is not None:
+            ranked[id_].append((subject, joined(one.aggregation, [Part(*figures)]) or Decimal(0)))
+        else:
+            one.first = first
+    for id_, subjects in ranked.items():
+        held[id_].subjects = sorted(subjects, key=lambda pair: (-pair[1], pair[0]))
+
+
+def _read_distinct(
+    tenant_id: UUID, meters: Sequence[Meter], cuts: Cuts, held: dict[UUID, Held]
+) -> None:
+    starts, ends = ([span[bound] for span in cuts.spans] for bound in (0, 1))
+    values: list[Any] = [tenant_id, [meter.id for meter in meters], starts, ends, cuts.top]
+    for id_, place, subject, many in db.rows(_DISTINCT, values):
+        if subject is None:
+            held[id_].spans[cuts.spans[place - 1]] = Decimal(many)
+        else:
+            held[id_].subjects.append((subject, Decimal(many)))
+
+
+def _read_requests(
+    tenant_id: UUID, meters: Sequence[Meter], cuts: Cuts, held: dict[UUID, Held]
+) -> None:
+    seconds = round(BUCKET.total_seconds())
+    first, last = (round(edge.timestamp()) // seconds for edge in (cuts.edges[0], cuts.edges[-1]))
+    values = [tenant_id, first, last, list(cuts.edges), cuts.spans[0][0], cuts.top]
+    rows = db.rows(_REQUESTS, values)
+    for meter in meters:
+        one = held[meter.id]
+        one.slots = {place: Part(used, used) for place, _, used in rows if place is not None}
+        one.subjects = [
+            (ids.encode(KEY_PREFIX, subject), used)
+            for place, subject, used in rows
+            if place is None
+        ]
