@@ -6,12 +6,14 @@ so an expression is expanded to its disjunctive normal form, bounded in size.
 
 import re
 from functools import lru_cache
+from itertools import accumulate
 
 from kernel.authz import PERMISSION_PATTERN
 from kernel.errors import Invalid
 
 MAX_ALTERNATIVES = 64
 MAX_LENGTH = 2048
+MAX_DEPTH = 32
 _TOKEN = re.compile(r"\s*(\(|\)|[^\s()]+)")
 Alternatives = tuple[tuple[str, ...], ...]
 
@@ -21,11 +23,14 @@ def alternatives(expression: str) -> Alternatives:
     """Expand an expression.
 
     Raises:
-        kernel.errors.Invalid: it does not parse, or grows beyond 64 alternatives.
+        kernel.errors.Invalid: it does not parse, is nested more than 32 levels deep, or grows
+            beyond 64 alternatives.
     """
     if len(expression) > MAX_LENGTH:
         raise _fault(f"the expression has {MAX_LENGTH} characters at most")
     tokens = _TOKEN.findall(expression)
+    if _depth(tokens) > MAX_DEPTH:
+        raise _fault(f"the expression is nested more than {MAX_DEPTH} levels deep")
     found, rest = _any(tokens)
     if rest or not tokens:
         raise _fault("the expression ends too early" if not rest else f"unexpected {rest[0]!r}")
@@ -39,6 +44,10 @@ def all_of(names: tuple[str, ...]) -> Alternatives:
         kernel.errors.Invalid: a name is not ``resource:action``.
     """
     return (tuple(_permission(name) for name in names),)
+
+
+def _depth(tokens: list[str]) -> int:
+    return max(accumulate((word == "(") - (word == ")") for word in tokens), default=0)
 
 
 def _any(tokens: list[str]) -> tuple[list[list[str]], list[str]]:
@@ -76,7 +85,7 @@ def _bounded(found: list[list[str]]) -> list[list[str]]:
 
 
 def _permission(name: str) -> str:
-    if "*" in name or not PERMISSION_PATTERN.match(name):
+    if "*" in name or not PERMISSION_PATTERN.fullmatch(name):
         raise _fault(f"{name!r} is not resource:action")
     return name
 

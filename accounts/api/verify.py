@@ -176,7 +176,8 @@ def question_of(presented: Presented) -> Question:
     """
     wanted = presented.permissions
     meter = presented.meter
-    if presented.ip is not None and address(presented.ip) is None:
+    ip = None if presented.ip is None else address(presented.ip)
+    if presented.ip is not None and ip is None:
         raise Invalid("ip is not an IP address.", pointer="/ip")
     if meter is not None and not (meter.quantity.is_finite() and meter.quantity >= 0):
         raise Invalid("quantity is a number of at least 0.", pointer="/meter/quantity")
@@ -188,7 +189,7 @@ def question_of(presented: Presented) -> Question:
         needed = expressions.all_of(wanted)
     return Question(
         presented.key,
-        presented.ip,
+        ip,
         needed,
         presented.feature,
         presented.cost,
@@ -234,7 +235,7 @@ def shown(answer: Verification, presented: Presented, request_id: str) -> Answer
     return Answer(
         answer.code == "VALID",
         answer.code,
-        ids.encode("ten", answer.tenant_id) if answer.tenant_id else None,
+        ids.encode(ids.TENANT, answer.tenant_id) if answer.tenant_id else None,
         ids.encode("key", answer.key_id) if answer.key_id else None,
         answer.permissions,
         feature,

@@ -69,6 +69,8 @@ def read_simple(text: str) -> dict[str, list[str]]:
         raise _refused("filterGroupBy", "it is too long")
     try:
         read = json.loads(text)
+    except RecursionError:
+        raise _refused("filterGroupBy", "it is nested too deep") from None
     except ValueError:
         try:
             read = ast.literal_eval(text)

@@ -37,7 +37,7 @@ class Registry:
             ValueError: a malformed name, or one that is registered already.
         """
         for permission in permissions:
-            if "*" in permission.name or not PERMISSION_PATTERN.match(permission.name):
+            if "*" in permission.name or not PERMISSION_PATTERN.fullmatch(permission.name):
                 raise ValueError(f"{permission.name!r} is not resource:action")
             if permission.name in self._by_name:
                 raise ValueError(f"permission {permission.name} is registered twice")

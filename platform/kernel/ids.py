@@ -9,6 +9,8 @@ import os
 import time
 import uuid
 
+TENANT = "ten"
+"""The prefix of tenants' ids, which every app shows."""
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _VALUES = {character: value for value, character in enumerate(_ALPHABET)}
 _LENGTH = 26

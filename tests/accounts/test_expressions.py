@@ -35,10 +35,20 @@ def test_alternatives__malformed__refused_with_pointer(text):
     assert raised.value.errors[0].pointer == "/permissions"
 
 
+def test_alternatives__parentheses_upon_parentheses__refused():
+    with pytest.raises(Invalid, match="deep"):
+        alternatives("(" * 900 + "a:a" + ")" * 900)
+
+
 def test_alternatives__explosion__refused():
     text = " AND ".join(["(a:a OR b:b)"] * 7)
     with pytest.raises(Invalid, match=str(MAX_ALTERNATIVES)):
         alternatives(text)
+
+
+def test_all_of__name_and_more__refused():
+    with pytest.raises(Invalid):
+        all_of(("a:a\n",))
 
 
 def test_all_of__names__one_alternative():

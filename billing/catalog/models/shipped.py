@@ -80,7 +80,7 @@ def load(source: Path = SOURCE) -> Shipped:
 
 
 def _key(text: str) -> str:
-    if len(text) > KEY_LENGTH or not re.match(KEY_PATTERN, text):
+    if len(text) > KEY_LENGTH or not re.fullmatch(KEY_PATTERN, text):
         raise ValueError(f"{text!r} is no catalogue key")
     return text
 

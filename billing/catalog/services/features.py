@@ -45,7 +45,7 @@ class NewFeature:
             kernel.errors.Invalid: with one entry a fault.
         """
         faults = []
-        if len(self.key) > KEY_LENGTH or not re.match(KEY_PATTERN, self.key):
+        if len(self.key) > KEY_LENGTH or not re.fullmatch(KEY_PATTERN, self.key):
             message = f"A key is lower case words joined by _, at most {KEY_LENGTH} characters."
             faults.append(FieldError("/key", "invalid_key", message))
         if not 0 < len(self.name.strip()) <= LONGEST_NAME:

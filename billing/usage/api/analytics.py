@@ -20,7 +20,6 @@ from billing.usage.queries.analytics import WEEK, Change, Running, analytics
 from billing.usage.queries.civil import Span
 from billing.usage.queries.meters import public_id
 from kernel.authz import Access, Scope
-from kernel.errors import Invalid
 from kernel.http.endpoint import Endpoint
 from kernel.tenancy import current_tenant
 
@@ -143,7 +142,7 @@ class UsageAnalytics(Endpoint):
         found = analytics(
             current_tenant(),
             query.getlist("meter"),
-            days=_days(query.get("days")),
+            days=parameters.number(query, "days", 2 * WEEK, MOST_DAYS, least=0),
             top=parameters.number(query, "top", 5, MOST_SUBJECTS),
         )
         here = found.calendar
@@ -156,15 +155,6 @@ class UsageAnalytics(Endpoint):
                 "leftOut": [{"slug": one.slug, "reason": _reason(one)} for one in found.untold],
             }
         )
-
-
-def _days(text: str | None) -> int:
-    if text in (None, ""):
-        return 2 * WEEK
-    if not text.isascii() or not text.isdigit() or int(text) > MOST_DAYS:
-        message = f"days is a whole number from 0 to {MOST_DAYS}."
-        raise Invalid(message, pointer="/query/days")
-    return int(text)
 
 
 def figure(value: Decimal | None, name: str = "value") -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Query parameters and JSON bodies of usage, read into typed values."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
@@ -12,6 +13,9 @@ from kernel.errors import FieldError, Invalid
 S = TypeVar("S")
 MOST: Final = 1000
 """The largest page, where a contract sets none."""
+_WHOLE: Final = re.compile(r"[0-9]{1,9}")
+_FIRST: Final = datetime(2, 1, 1, tzinfo=UTC)
+_LAST: Final = datetime(9998, 12, 31, tzinfo=UTC)
 
 
 def body(kind: type[S], data: object) -> S:
@@ -48,19 +52,24 @@ def time(query: Mapping[str, Any], name: str) -> datetime | None:
 
 
 def aware(read: datetime) -> datetime:
-    """Take a naive time as UTC."""
-    return read if read.tzinfo is not None else read.replace(tzinfo=UTC)
+    """Take a naive time as UTC; one at the edge of the calendar as a year inside of it.
+
+    Some callers say "always" by the year 1 or 9999, from where no arithmetic leads on.
+    """
+    return min(max(read if read.tzinfo else read.replace(tzinfo=UTC), _FIRST), _LAST)
 
 
-def number(query: Mapping[str, Any], name: str, default: int, most: int = MOST) -> int:
-    """Read a whole number from 1 to ``most``.
+def number(
+    query: Mapping[str, Any], name: str, default: int, most: int = MOST, *, least: int = 1
+) -> int:
+    """Read a whole number from ``least`` to ``most``.
 
     Raises:
         kernel.errors.Invalid: it is none, or out of range.
     """
     text = query.get(name) or str(default)
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= most:
-        raise Invalid(f"{name} is a whole number from 1 to {most}.", pointer=f"/query/{name}")
+    if not _WHOLE.fullmatch(text) or not least <= int(text) <= most:
+        raise Invalid(f"{name} is a whole number from {least} to {most}.", pointer=f"/query/{name}")
     return int(text)
 
 

@@ -25,8 +25,8 @@ def client_ip(remote: str, forwarded: str) -> str | None:
     if not networks or not forwarded or not _within(remote, networks):
         return address(remote)
     for hop in reversed(forwarded.split(",")):
-        claimed = hop.strip()
-        if address(claimed) is None:
+        claimed = address(hop.strip())
+        if claimed is None:
             return address(remote)
         if not _within(claimed, networks):
             return claimed
@@ -35,9 +35,12 @@ def client_ip(remote: str, forwarded: str) -> str | None:
 
 @lru_cache(maxsize=4096)
 def address(text: str) -> str | None:
-    """Give an address in its canonical form; None for anything else."""
+    """Give an address in its canonical form; None for anything else.
+
+    The zone of a link-local one (``%eth0``) means something on this machine only: it is left out.
+    """
     try:
-        return str(ipaddress.ip_address(text))
+        return str(ipaddress.ip_address(text.partition("%")[0]))
     except ValueError:
         return None
 

@@ -17,6 +17,7 @@ from kernel.gate.wire import HotConnection, hot
 from kernel.http import problem
 from kernel.http.admittance import admit_request, facts_of_request
 from kernel.http.endpoint import Endpoint, tell_denied
+from kernel.http.soundness import check_json
 
 S = TypeVar("S")
 JSON = "application/json"
@@ -130,10 +131,11 @@ def decode(decoder: msgspec.json.Decoder[S], body: bytes) -> S:
     """Decode and validate a JSON body.
 
     Raises:
-        kernel.errors.Invalid: no JSON, or a field breaks the type; the pointer names it.
+        kernel.errors.Invalid: no JSON, or a field breaks the type; the pointer names it. Or it
+            holds what nothing can keep.
     """
     try:
-        return decoder.decode(body)
+        read = decoder.decode(body)
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `$")
         pointer = path.rstrip("`").replace(".", "/").replace("[", "/").replace("]", "")
@@ -142,6 +144,8 @@ def decode(decoder: msgspec.json.Decoder[S], body: bytes) -> S:
         ) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Invalid(f"The body is no JSON: {error}", code="malformed_body") from error
+    check_json(body)
+    return read
 
 
 def json_response(content: bytes, status: int = 200) -> LeanResponse:

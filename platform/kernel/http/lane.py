@@ -20,6 +20,7 @@ from kernel.gate import wire
 from kernel.http import context, problem
 from kernel.http.exchange import Answer, Exchange
 from kernel.http.hot import HotEndpoint, LeanResponse
+from kernel.http.soundness import check_address
 
 StartResponse = Callable[..., Any]
 Environ = dict[str, Any]
@@ -73,8 +74,14 @@ class LaneRequest:
 
     @property
     def GET(self) -> QueryDict:  # noqa: N802 - Django's name
-        """Parse the query string."""
-        return QueryDict(self.META.get("QUERY_STRING", ""))
+        """Parse the query string.
+
+        Raises:
+            kernel.errors.Invalid: it holds what no text can keep.
+        """
+        query: str = self.META.get("QUERY_STRING", "")
+        check_address(self.path_info, query)
+        return QueryDict(query)
 
     @property
     def content_type(self) -> str:

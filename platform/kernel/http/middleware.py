@@ -1,4 +1,4 @@
-"""The one middleware of the API path: the exchange around Django's handler, and the body limit."""
+"""The one middleware of the API path: the exchange around Django, and what passes no door."""
 
 import io
 from collections.abc import Callable
@@ -6,9 +6,10 @@ from collections.abc import Callable
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
-from kernel.errors import TooLarge
+from kernel.errors import Invalid, TooLarge
 from kernel.http import context, problem
 from kernel.http.exchange import Exchange
+from kernel.http.soundness import check_address
 
 
 class RequestMiddleware:
@@ -24,12 +25,7 @@ class RequestMiddleware:
         meta = request.META
         facts = self._exchange.begin(meta, request.method or "", request.path_info)
         try:
-            if self._fits(request):
-                response = self._get_response(request)
-            else:
-                response = problem.response(
-                    TooLarge(f"A request body has {self._largest} bytes at most.")
-                )
+            response = self._answer(request)
             match = request.resolver_match
             facts.route = match.route if match else ""
             if isinstance(response, HttpResponse):
@@ -39,6 +35,15 @@ class RequestMiddleware:
             return response
         finally:
             context.leave()
+
+    def _answer(self, request: HttpRequest) -> HttpResponseBase:
+        try:
+            check_address(request.path_info, request.META.get("QUERY_STRING", ""))
+        except Invalid as refused:
+            return problem.response(refused)
+        if not self._fits(request):
+            return problem.response(TooLarge(f"A request body has {self._largest} bytes at most."))
+        return self._get_response(request)
 
     def _fits(self, request: HttpRequest) -> bool:
         meta = request.META

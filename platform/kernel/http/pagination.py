@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 from uuid import UUID
@@ -14,6 +15,7 @@ M = TypeVar("M", bound=models.Model)
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 100
 _UUID_BYTES = 16
+_WHOLE = re.compile(r"[0-9]{1,9}")
 
 
 def page(
@@ -61,7 +63,7 @@ def limit_of(query: Mapping[str, str]) -> int:
         kernel.errors.Invalid: not a whole number from 1 to 100.
     """
     text = query.get("limit", str(DEFAULT_LIMIT))
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MAX_LIMIT:
+    if not _WHOLE.fullmatch(text) or not 1 <= int(text) <= MAX_LIMIT:
         raise Invalid(f"limit is a whole number from 1 to {MAX_LIMIT}.", pointer="/query/limit")
     return int(text)
 

@@ -9,6 +9,8 @@ from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 
+from kernel.http.soundness import check_json
+
 _OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
 
 
@@ -60,8 +62,12 @@ class OrjsonParser(BaseParser):
 
         Raises:
             rest_framework.exceptions.ParseError: it is no JSON.
+            kernel.errors.Invalid: it holds what nothing can keep, or is nested too deep.
         """
+        body = stream.read()
         try:
-            return orjson.loads(stream.read())
+            read = orjson.loads(body)
         except orjson.JSONDecodeError as error:
             raise ParseError(f"The body is no JSON: {error}") from error
+        check_json(body, read)
+        return read

@@ -27,6 +27,8 @@ def proxies(settings):
         (REMOTE, "198.51.100.1, nonsense", REMOTE),
         ("", "198.51.100.1", None),
         ("::1", "", "::1"),
+        (REMOTE, "2001:DB8:0::1", "2001:db8::1"),  # one spelling: addresses are counted by
+        ("fe80::1%eth0", "", "fe80::1"),  # a zone means nothing elsewhere, PostgreSQL included
     ],
 )
 def test_client_ip__chain__rightmost_untrusted(remote, forwarded, expected):
