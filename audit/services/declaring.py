@@ -23,6 +23,7 @@ from kernel.ids import new_id
 PERSONAL: Final = "x-personal"
 """Keyword that marks a property of the metadata as personal: committed to and erasable."""
 LARGEST: Final = 20_000
+DEEPEST: Final = 24
 _REFUSED: Final = frozenset({"$ref", "$dynamicRef", "pattern", "patternProperties"})
 
 
@@ -37,6 +38,7 @@ def declare(
     _check_action(action, template)
     _check_schema(schema)
     with db.atomic():
+        _alone(tenant_id, action)
         latest = latest_of(action)
         if latest is not None and (latest.schema, latest.template) == (schema, template):
             return latest
@@ -79,6 +81,15 @@ def personal_of(schema: Mapping[str, Any]) -> frozenset[str]:
     )
 
 
+def _alone(tenant_id: UUID, action: str) -> None:
+    """Let one declaration of an action at a time count its versions."""
+    with db.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s || %s, 0))",
+            [f"audit schema {tenant_id} ", action],
+        )
+
+
 def _check_action(action: str, template: str) -> None:
     try:
         Action(action, Severity.INFO, template)
@@ -91,12 +102,26 @@ def _check_action(action: str, template: str) -> None:
 def _check_schema(schema: Mapping[str, Any]) -> None:
     if len(orjson.dumps(schema)) > LARGEST:
         raise Invalid(f"A schema has at most {LARGEST} bytes.", pointer="/schema")
+    if not _is_flat(schema):
+        raise Invalid(f"A schema has at most {DEEPEST} levels.", pointer="/schema")
     if found := _refused_in(schema):
         raise Invalid(f"The keyword {found} is not allowed here.", pointer="/schema")
     try:
         Draft202012Validator.check_schema(dict(schema))
     except SchemaError as error:
         raise Invalid(f"No JSON Schema: {error.message}", pointer="/schema") from error
+
+
+def _is_flat(schema: object) -> bool:
+    level = [schema]
+    for _ in range(DEEPEST):
+        level = [
+            inner
+            for value in level
+            if isinstance(value, dict | list)
+            for inner in (value.values() if isinstance(value, dict) else value)
+        ]
+    return not level
 
 
 def _refused_in(value: object) -> str | None:

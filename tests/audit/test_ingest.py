@@ -1,12 +1,23 @@
 """Entries of the tenants' own applications: declared, checked, recorded once."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db import connections
 
+from audit.services.declaring import declare
+from kernel import db
 from tests.audit.logs import rows
-from tests.guests import Answer, Guest, call, new_guest, new_key
+from tests.guests import Answer, Guest, call, inside, new_guest, new_key
+from tests.waiting import until
+
+WAITING = """
+SELECT FROM pg_locks WHERE NOT granted AND pid IN (
+  SELECT pid FROM pg_locks
+   WHERE database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+"""
 
 SCHEMA = {
     "type": "object",
@@ -37,6 +48,10 @@ def one(**facts: Any) -> dict[str, Any]:
         "metadata": {"amount": "12.50", "email": "kim@example.org"},
     }
     return {**defaults, **facts}
+
+
+def nested(depth: int) -> dict[str, Any]:
+    return {"items": nested(depth - 1)} if depth else {}
 
 
 def send(guest: Guest, body: Any, **headers: str) -> Answer:
@@ -151,6 +166,21 @@ def test_schemas__next_version__keeps_the_former(guest: Guest) -> None:
     assert call("GET", "audit/schemas", other.key).body["items"] == []
 
 
+def test_schemas__two_at_once__are_versions_one_after_the_other(guest: Guest) -> None:
+    def declared(most: int) -> int:
+        with inside(guest.id):
+            schema = {"type": "object", "maxProperties": most}
+            return declare(guest.id, action="thing.raced", schema=schema).version
+
+    with ThreadPoolExecutor(1) as pool:
+        with db.atomic():
+            first = declared(1)
+            second = pool.submit(declared, 2)
+            until("somebody waits", lambda: rows(WAITING) != [])
+        assert (first, second.result()) == (1, 2)
+        pool.submit(connections.close_all).result()
+
+
 @pytest.mark.parametrize(
     ("body", "pointer"),
     [
@@ -159,6 +189,7 @@ def test_schemas__next_version__keeps_the_former(guest: Guest) -> None:
         ({"action": "a.b", "schema": {"$ref": "http://192.0.2.1/x"}}, "/schema"),
         ({"action": "a.b", "schema": {"properties": {"x": {"pattern": "(a+)+$"}}}}, "/schema"),
         ({"action": "a.b", "schema": {"description": "x" * 20_001}}, "/schema"),
+        ({"action": "a.b", "schema": {"items": nested(40)}}, "/schema"),
     ],
 )
 def test_schemas__fault__is_named(guest: Guest, body: dict[str, Any], pointer: str) -> None:
