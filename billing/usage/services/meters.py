@@ -46,7 +46,7 @@ class Definition:
             kernel.errors.Invalid: some are broken; every one is named.
         """
         faults: list[FieldError] = []
-        if not re.match(SLUG_PATTERN, self.slug) or len(self.slug) > LONGEST_SLUG:
+        if not re.fullmatch(SLUG_PATTERN, self.slug) or len(self.slug) > LONGEST_SLUG:
             message = f"A slug is lower case words joined by _, at most {LONGEST_SLUG} characters."
             faults.append(FieldError("/slug", "invalid_slug", message))
         if self.aggregation not in Aggregation.values:
@@ -125,9 +125,11 @@ def update(meter: Meter, changes: Mapping[str, Any]) -> Meter:
     with audited():
         before = {name: getattr(meter, name) for name in ("name", "description", "group_by")}
         regrouped = dict(groups) != meter.group_by
+        written = ["updated_at"]
         for name in ("name", "description", "metadata"):
             if name in changes:
                 setattr(meter, name, changes[name])
+                written.append(name)
         if regrouped and is_archived(meter.id):
             raise Conflict(
                 "Some events of this meter are archived and cannot be grouped anew: make another.",
@@ -137,7 +139,9 @@ def update(meter: Meter, changes: Mapping[str, Any]) -> Meter:
             meter.group_by = dict(groups)
             meter.group_paths = _group_paths(groups)
             meter.ready = False
-        meter.save()
+            written += ["group_by", "group_paths", "ready"]
+        # Only these: what others change in the meantime stays theirs.
+        meter.save(update_fields=written)
         record(
             action=actions.METER_UPDATED.name,
             target_type="meter",
@@ -180,7 +184,7 @@ def group_faults(groups: Mapping[str, str], value_property: str | None) -> list[
         faults.append(FieldError("/groupBy", "too_many", message))
     for key, path in groups.items():
         pointer = f"/groupBy/{key}"
-        if not _GROUP_KEY.match(key) or key in _RESERVED:
+        if not _GROUP_KEY.fullmatch(key) or key in _RESERVED:
             message = f"{key!r} is no group-by key: letters, digits, _; subject is reserved."
             faults.append(FieldError(pointer, "invalid_key", message))
         if path == value_property:

@@ -156,6 +156,20 @@ def test_recount__groups_changed_meanwhile__is_not_ready(house):
     assert not again(meter).ready
 
 
+def test_update__of_a_meter_regrouped_meanwhile__writes_only_what_it_changes(house):
+    meter = new_meter(house, word(), group_by={"a": "$.a"})
+    recount(meter)
+    earlier = again(meter)
+    with tenancy.tenant_context(house.id):
+        meters.update(again(meter), {"group_by": {"b": "$.b"}})
+        meters.update(earlier, {"name": "Named"})
+
+    now = again(meter)
+    assert (now.name, now.group_by, now.group_paths, now.ready) == (
+        "Named", {"b": "$.b"}, ['{"b"}'], False,
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
