@@ -184,4 +184,4 @@ class UserAdmin(StaffModelAdmin):
 def tenant_link(tenant_id: UUID) -> SafeString:
     """Link to a tenant's page under its public id."""
     page = reverse("admin:tenants_tenant_change", args=[tenant_id])
-    return format_html('<a href="{}">{}</a>', page, ids.encode("ten", tenant_id))
+    return format_html('<a href="{}">{}</a>', page, ids.encode(ids.TENANT, tenant_id))

@@ -26,7 +26,7 @@ from audit.streams.admin import AnchorStateAdmin, LogStreamAdmin
 from audit.verification.findings import LogReport, Verdict
 from audit.verification.run import verify
 from audit.verification.single import verify_entry
-from kernel.ids import encode
+from kernel.ids import TENANT, encode
 from kernel.staff import StaffModelAdmin, service_action
 
 __all__ = ["AnchorStateAdmin", "EventAdmin", "HeadAdmin", "HoldAdmin", "LogStreamAdmin"]
@@ -119,7 +119,7 @@ class EventAdmin(StaffModelAdmin):
     @admin.display(description="tenant")
     def tenant(self, event: Event) -> str:
         """Show whose log it is in."""
-        return encode("ten", event.tenant_id) if event.tenant_id.int else "the instance"
+        return encode(TENANT, event.tenant_id) if event.tenant_id.int else "the instance"
 
     @admin.display(description="place in the log")
     def place(self, event: Event) -> str:
@@ -195,7 +195,7 @@ class HoldAdmin(StaffModelAdmin):
     @admin.display(description="tenant")
     def tenant(self, hold: Hold) -> str:
         """Show whose entries it holds."""
-        return encode("ten", hold.tenant_id)
+        return encode(TENANT, hold.tenant_id)
 
 
 def _tell(site: StaffModelAdmin, request: HttpRequest, report: LogReport) -> None:

@@ -25,9 +25,9 @@ from billing.subscriptions.models.subjects import SUBJECT_PREFIX
 from billing.subscriptions.models.subscriptions import SUBSCRIPTION_PREFIX
 from billing.subscriptions.services import assign
 from billing.usage.models import Meter, UsageEvent
-from billing.usage.queries.customers import TENANT_PREFIX, public_id
+from billing.usage.queries.customers import public_id
 from kernel.errors import DomainError
-from kernel.ids import InvalidIdError, decode
+from kernel.ids import TENANT, InvalidIdError, decode
 from kernel.staff import StaffModelAdmin, service_action
 from tenants.queries import by_id
 
@@ -177,7 +177,7 @@ class OverrideForm(_Form):
         """Let the service's rules speak at their fields."""
         cleaned = super().clean() or {}
         try:
-            tenant = by_id(decode(TENANT_PREFIX, cleaned.get("tenant", "")))
+            tenant = by_id(decode(TENANT, cleaned.get("tenant", "")))
         except (InvalidIdError, DomainError):
             raise forms.ValidationError({"tenant": "There is no such tenant."}) from None
         if self.errors:

@@ -6,10 +6,10 @@ from typing import ClassVar
 from django.db import models
 from django.utils.timezone import now
 
-from kernel.ids import encode, new_id
+from kernel.ids import TENANT, encode, new_id
 from kernel.tenancy import models as fencing
 
-PREFIX = "ten"
+PREFIX = TENANT
 SLUG_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 MAX_NAME = 200
 

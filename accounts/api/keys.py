@@ -23,7 +23,6 @@ from accounts.services import keys
 from kernel import ids
 from kernel.authz import Access, Scope
 from kernel.gate import projection
-from kernel.http.admittance import TENANT_PREFIX
 from kernel.http.endpoint import Endpoint
 from kernel.http.inputs import ReasonInput, body, identifier
 from kernel.http.pagination import select, window
@@ -95,7 +94,7 @@ def listed(request: Request) -> Response:
 def issued(request: Request) -> Response:
     """Issue a key of the tenant of the context as the body asks, and show it."""
     made = keys.create(new_key(body(request, NewKeyInput)))
-    tenant = ids.encode(TENANT_PREFIX, made.key.tenant_id)
+    tenant = ids.encode(ids.TENANT, made.key.tenant_id)
     facts = tenant_key(made.key, tenant, timezone.now(), last_used=None)
     return Response({**facts, "key": made.text}, 201)
 
@@ -111,6 +110,6 @@ def shown(found: list[ApiKey]) -> list[dict[str, Any]]:
     now = timezone.now()
     used = projection.last_used([key.id for key in found]) if found else {}
     return [
-        tenant_key(key, ids.encode(TENANT_PREFIX, key.tenant_id), now, used.get(key.id))
+        tenant_key(key, ids.encode(ids.TENANT, key.tenant_id), now, used.get(key.id))
         for key in found
     ]

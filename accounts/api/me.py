@@ -42,7 +42,7 @@ class Me(Endpoint):
             {
                 "kind": caller.kind.value,
                 "id": ids.encode(KEY_PREFIX, caller.id) if caller.id else None,
-                "tenant": ids.encode("ten", caller.tenant_id) if caller.tenant_id else None,
+                "tenant": ids.encode(ids.TENANT, caller.tenant_id) if caller.tenant_id else None,
                 "permissions": sorted(caller.permissions),
             }
         )

@@ -18,9 +18,8 @@ from audit.events import AnchorFailing
 from audit.models import HEADS_STREAM, PLATFORM_TENANT
 from audit.services.recording import record
 from kernel import db, events
-from kernel.authz import SYSTEM, set_principal
+from kernel.acting import as_system
 from kernel.ids import new_id
-from kernel.tenancy import across_tenants
 
 POLL_S: Final = 5.0
 LEASE_S: Final = 60.0
@@ -70,10 +69,9 @@ class Due:
 
 def run_anchors(stop: threading.Event) -> None:
     """Anchor until told to stop. Without anchors in the settings it only waits."""
-    set_principal(SYSTEM)
     anchors = configured()
     reconciled = False
-    with db.use_alias("staff"), across_tenants():
+    with as_system():
         while not stop.is_set():
             try:
                 if not reconciled:

@@ -10,7 +10,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from audit.api.rendering import EVENT_PREFIX, TENANT_PREFIX, render
+from audit.api.rendering import EVENT_PREFIX, render
 from audit.api.text import TextRenderer
 from audit.models import Event, Leaf
 from audit.permissions import READ
@@ -23,7 +23,7 @@ from kernel.http.endpoint import Endpoint
 from kernel.http.pagination import decode_cursor, encode_cursor, limit_of, select
 from kernel.http.render import OrjsonRenderer
 from kernel.http.schema import PAGE, page_of
-from kernel.ids import InvalidIdError, decode
+from kernel.ids import TENANT, InvalidIdError, decode
 
 FILTERS = [
     OpenApiParameter("action", str, description="Exact, or a group: `key.*`."),
@@ -184,7 +184,7 @@ def _absent(identifier: UUID) -> DomainError:
 
 def _tenant(text: str) -> UUID:
     try:
-        return decode(TENANT_PREFIX, text)
+        return decode(TENANT, text)
     except InvalidIdError as error:
         raise NotFound("There is no such tenant.", code="tenant_not_found") from error
 

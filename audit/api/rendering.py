@@ -8,10 +8,9 @@ from typing import Any
 from audit.models import Event, Stream
 from audit.queries.events import Place, openings_of, places_of
 from audit.registry import registry
-from kernel.ids import encode
+from kernel.ids import TENANT, encode
 
 EVENT_PREFIX = "aud"
-TENANT_PREFIX = "ten"
 _PLACES = ("context.metadata.", "changes.before.", "changes.after.", "context.")
 
 
@@ -28,7 +27,7 @@ def _render(event: Event, openings: dict[str, list[str]], place: Place | None) -
     known = registry.get(event.action) if event.action in registry else None
     return {
         "id": encode(EVENT_PREFIX, event.id),
-        "tenant": encode(TENANT_PREFIX, event.tenant_id) if event.tenant_id.int else None,
+        "tenant": encode(TENANT, event.tenant_id) if event.tenant_id.int else None,
         "stream": Stream(event.stream).name.lower(),
         "action": event.action,
         "schema": leaf["schema"],

@@ -7,7 +7,6 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from audit.api.rendering import TENANT_PREFIX
 from audit.models import PLATFORM_TENANT, Hold
 from audit.permissions import READ, RETAIN
 from audit.queries import retention
@@ -20,7 +19,7 @@ from kernel.http.endpoint import Endpoint
 from kernel.http.inputs import Input, ReasonInput, body, identifier, tenant_id
 from kernel.http.pagination import page
 from kernel.http.schema import PAGE, page_of
-from kernel.ids import encode
+from kernel.ids import TENANT, encode
 from kernel.tenancy import across_tenants, current_tenant
 
 _RULES = ["tenant", "plan", "default", "none"]
@@ -223,14 +222,14 @@ class OwnRetention(Endpoint):
 
 
 def _rule(one: retention.StoredRule) -> dict[str, Any]:
-    tenant = encode(TENANT_PREFIX, one.tenant_id) if one.tenant_id != PLATFORM_TENANT else None
+    tenant = encode(TENANT, one.tenant_id) if one.tenant_id != PLATFORM_TENANT else None
     return {"tenant": tenant, "plan": one.plan or None, "days": one.days}
 
 
 def _hold(one: Hold) -> dict[str, Any]:
     return {
         "id": encode(holds.PREFIX, one.id),
-        "tenant": encode(TENANT_PREFIX, one.tenant_id),
+        "tenant": encode(TENANT, one.tenant_id),
         "reason": one.reason,
         "filter": {
             name: value[0] if isinstance(value, list) else value

@@ -28,7 +28,7 @@ from audit.services import Context, audited, record
 from audit.tree.proofs import inclusion_proof
 from kernel import db
 from kernel.errors import NotFound
-from kernel.ids import encode
+from kernel.ids import TENANT, encode
 from kernel.tenancy import tenant_context
 
 SCRIPTS: Final = Path(__file__).parents[1] / "verifier"
@@ -80,7 +80,7 @@ def write(tenant_id: UUID, path: Path, progress: Callable[[str], None] = lambda 
         (directory / "README.txt").write_text(_README)
         manifest = {
             "offboarding": 1,
-            "tenant": encode("ten", tenant_id),
+            "tenant": encode(TENANT, tenant_id),
             "made_at": datetime.now(UTC).isoformat(),
             "logs": told,
             "files": dict(_digests(directory)),
@@ -92,7 +92,7 @@ def write(tenant_id: UUID, path: Path, progress: Callable[[str], None] = lambda 
             record(
                 action=EXPORTED.name,
                 target_type="tenant",
-                target_id=encode("ten", tenant_id),
+                target_id=encode(TENANT, tenant_id),
                 metadata={"form": "offboarding", "size": entries, "sha256": digest},
                 context=Context("system"),
             )

@@ -9,7 +9,7 @@ from audit.models import PLATFORM_TENANT
 from audit.services.recording import audited, record
 from kernel import db
 from kernel.errors import Invalid
-from kernel.ids import encode
+from kernel.ids import TENANT, encode
 
 SHORTEST = 1
 LONGEST = 36_500
@@ -32,7 +32,7 @@ class Subject:
         """Name it as entries do."""
         if self.plan:
             return f"plan:{self.plan}"
-        return encode("ten", self.tenant_id) if self.tenant_id != PLATFORM_TENANT else "instance"
+        return encode(TENANT, self.tenant_id) if self.tenant_id != PLATFORM_TENANT else "instance"
 
 
 def keep_for(subject: Subject, days: int | None, *, reason: str = "") -> None:

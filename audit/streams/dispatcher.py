@@ -13,7 +13,7 @@ from audit import metrics
 from audit.streams import delivery, progress, queries
 from audit.streams.progress import Claim
 from kernel import db
-from kernel.authz import SYSTEM, set_principal
+from kernel.acting import as_system
 from kernel.tenancy import across_tenants
 
 DELIVERERS: Final = 4
@@ -70,9 +70,8 @@ def _claim(slots: int) -> list[Claim]:
 
 def _deliver(held: Claim) -> None:
     """Deliver in a thread of the pool: its context and connections are its own."""
-    set_principal(SYSTEM)
     try:
-        with db.use_alias("staff"), across_tenants():
+        with as_system():
             delivery.deliver(held)
     except (OperationalError, InterfaceError) as error:
         # The lease runs out and the stream is claimed again.

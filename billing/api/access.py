@@ -18,10 +18,10 @@ from billing.entitlements.queries.values import EntitlementValue
 from billing.entitlements.services import project
 from billing.usage.api import parameters
 from billing.usage.api.reach import reach
-from billing.usage.queries.customers import TENANT_PREFIX, public_id
+from billing.usage.queries.customers import public_id
 from kernel.authz import Access, Scope
 from kernel.http.endpoint import Endpoint
-from kernel.ids import InvalidIdError, decode
+from kernel.ids import TENANT, InvalidIdError, decode
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Names = Annotated[list[Name], msgspec.Meta(min_length=1, max_length=MOST)]
@@ -87,6 +87,6 @@ def _access(one: Known, values: dict[str, EntitlementValue | None]) -> dict[str,
 
 def _id(name: str) -> UUID | None:
     try:
-        return decode(TENANT_PREFIX, name)
+        return decode(TENANT, name)
     except InvalidIdError:
         return None

@@ -18,11 +18,11 @@ from billing.subscriptions.models.subscriptions import SUBSCRIPTION_PREFIX
 from billing.subscriptions.queries import current_subscription
 from billing.subscriptions.services import assign
 from billing.usage.api import parameters
-from billing.usage.queries.customers import TENANT_PREFIX, public_id
+from billing.usage.queries.customers import public_id
 from kernel.authz import Access, Scope
 from kernel.errors import NotFound
 from kernel.http.endpoint import Endpoint
-from kernel.ids import InvalidIdError, decode, encode
+from kernel.ids import TENANT, InvalidIdError, decode, encode
 from tenants.queries import by_id
 
 _MINOR_PER_MAJOR = 100
@@ -81,7 +81,7 @@ def _tenant(text: str) -> UUID:
         kernel.errors.NotFound: there is none.
     """
     try:
-        return by_id(decode(TENANT_PREFIX, text)).id
+        return by_id(decode(TENANT, text)).id
     except InvalidIdError as error:
         raise NotFound("There is no such tenant.", code="tenant_not_found") from error
 

@@ -6,8 +6,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.services import platform_keys
 from accounts.services.issuing import NewKey
-from kernel import db, tenancy
-from kernel.authz import SYSTEM, set_principal
+from kernel.acting import as_system
 from kernel.errors import Invalid
 
 
@@ -24,9 +23,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Make it as the system."""
         new = NewKey(name=options["name"], permissions=tuple(options["permissions"]))
-        set_principal(SYSTEM)
         try:
-            with db.use_alias("staff"), tenancy.across_tenants():
+            with as_system():
                 issued = platform_keys.create(new)
         except Invalid as error:
             raise CommandError("; ".join(fault.message for fault in error.errors)) from error

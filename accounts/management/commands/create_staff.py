@@ -6,8 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.services import staff
-from kernel import db, tenancy
-from kernel.authz import SYSTEM, set_principal
+from kernel.acting import as_system
 from kernel.errors import Invalid
 
 
@@ -27,9 +26,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Make it as the system."""
         password = secrets.token_urlsafe(18)
-        set_principal(SYSTEM)
         try:
-            with db.use_alias("staff"), tenancy.across_tenants():
+            with as_system():
                 if options["groups"]:
                     user = staff.appoint(options["email"], password, options["groups"])
                 else:

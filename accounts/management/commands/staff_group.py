@@ -5,8 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.services import staff
-from kernel import db, tenancy
-from kernel.authz import SYSTEM, set_principal
+from kernel.acting import as_system
 from kernel.errors import Invalid
 
 
@@ -22,9 +21,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Change it as the system."""
-        set_principal(SYSTEM)
         try:
-            with db.use_alias("staff"), tenancy.across_tenants():
+            with as_system():
                 staff.set_group(options["name"], options["permissions"])
         except Invalid as error:
             raise CommandError("; ".join(fault.message for fault in error.errors)) from error

@@ -3,7 +3,6 @@
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
 
@@ -11,7 +10,7 @@ from audit.exports import archive, bundle
 from audit.exports.writers import FORMS
 from audit.models import HEADS_STREAM, Head, Stream
 from audit.queries import proofs
-from kernel.ids import InvalidIdError, decode
+from kernel.management.arguments import tenant_of
 from kernel.tenancy import tenant_context
 
 
@@ -37,7 +36,7 @@ class Command(BaseCommand):
         Raises:
             CommandError: the tenant id is malformed, or nothing of it has been sealed.
         """
-        with tenant_context(_tenant(options["tenant"])):
+        with tenant_context(tenant_of(options["tenant"])):
             heads = list(Head.objects.exclude(stream=HEADS_STREAM))
             if not heads:
                 raise CommandError("Nothing of this tenant has been sealed.")
@@ -61,13 +60,3 @@ def _rows(head: Head, form: str, path: Path) -> int:
             file.write(piece)
     part.replace(path)
     return published.size
-
-
-def _tenant(text: str) -> UUID:
-    try:
-        return decode("ten", text)
-    except InvalidIdError:
-        try:
-            return UUID(text)
-        except ValueError as error:
-            raise CommandError(f"{text} is no tenant id") from error

@@ -7,9 +7,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from audit.exports import offboarding
-from audit.management.commands.audit_prune import tenant_of
 from audit.pruning.run import prune
 from kernel.errors import DomainError
+from kernel.management.arguments import tenant_of
 
 
 class Command(BaseCommand):

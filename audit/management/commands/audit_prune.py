@@ -2,7 +2,6 @@
 
 from argparse import ArgumentParser
 from typing import Any
-from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
@@ -12,7 +11,7 @@ from audit.models import Stream
 from audit.pruning.plan import Step
 from audit.pruning.run import Month, prune
 from kernel.errors import Conflict
-from kernel.ids import InvalidIdError, decode
+from kernel.management.arguments import tenant_of
 
 
 class Command(BaseCommand):
@@ -54,21 +53,6 @@ class Command(BaseCommand):
             raise CommandError(f"These logs lack hashes and were left alone: {names}")
         if any(month.postponed for month in found.months):
             raise CommandError("Some months have to wait for a long transaction; run it again.")
-
-
-def tenant_of(text: str) -> UUID:
-    """Read a tenant's id as it is shown, or as a UUID.
-
-    Raises:
-        CommandError: it is neither.
-    """
-    try:
-        return decode("ten", text)
-    except InvalidIdError:
-        try:
-            return UUID(text)
-        except ValueError as error:
-            raise CommandError(f"{text} is no tenant id") from error
 
 
 def _shown(done: Step | Month) -> str:

@@ -7,9 +7,7 @@ from django.core.management.base import BaseCommand
 from audit.actions import KEY_ROTATED
 from audit.sealing import keys
 from audit.services import audited, record
-from kernel import db
-from kernel.authz import SYSTEM, set_principal
-from kernel.tenancy import across_tenants
+from kernel.acting import as_system
 
 
 class Command(BaseCommand):
@@ -19,8 +17,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Rotate. The entry is written first: no rotation goes untold."""
-        set_principal(SYSTEM)
-        with db.use_alias("staff"), across_tenants(), audited():
+        with as_system(), audited():
             record(action=KEY_ROTATED.name, target_type="audit_key", target_id="signing")
         keys.rotate()
         self.stdout.write(

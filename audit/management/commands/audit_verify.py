@@ -4,7 +4,6 @@ import json
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import IO, Any, cast
-from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
@@ -19,7 +18,7 @@ from audit.verification.findings import LogReport, Report, Verdict
 from audit.verification.run import verify
 from audit.verifier.verify_offboarding import RefutedError
 from audit.verifier.verify_offboarding import verify as verify_offline
-from kernel.ids import InvalidIdError, decode
+from kernel.management.arguments import tenant_of
 
 
 class Command(BaseCommand):
@@ -51,7 +50,7 @@ class Command(BaseCommand):
         if options["bundle"]:
             self.stdout.write(_bundle(options["bundle"]))
             return
-        tenant = _tenant(options["tenant"]) if options["tenant"] else None
+        tenant = tenant_of(options["tenant"]) if options["tenant"] else None
         console = Console(stderr=True)
         with Progress(console=console, disable=options["json"], transient=True) as bar:
             task = bar.add_task("Verifying", total=None)
@@ -100,16 +99,6 @@ def _trusted(path: Path) -> Checkpoint:
     if not any(signed_by(note, ed) for ed, _ in ring().verifiers(checkpoint.origin)):
         raise CommandError(f"{path} is not signed by a key of this instance")
     return checkpoint
-
-
-def _tenant(text: str) -> UUID:
-    try:
-        return decode("ten", text)
-    except InvalidIdError:
-        try:
-            return UUID(text)
-        except ValueError as error:
-            raise CommandError(f"{text} is no tenant id") from error
 
 
 def _document(report: Report) -> dict[str, Any]:

@@ -9,10 +9,9 @@ from uuid import UUID
 from django.db import models
 
 from billing.subscriptions.models import CustomerProfile, Subscription
-from billing.usage.queries import customers
 from kernel import db
 from kernel.errors import NotFound, PreconditionFailed
-from kernel.ids import InvalidIdError, decode
+from kernel.ids import TENANT, InvalidIdError, decode
 from kernel.tenancy import tenant_or_none
 from kernel.tenancy.direct import Direct
 from tenants.models import Status, Tenant
@@ -72,7 +71,7 @@ def find(id_or_key: str) -> Customer:
         kernel.errors.NotFound: no such customer, or another tenant.
     """
     try:
-        found = ROWS.read("id = $1::uuid", [decode(customers.TENANT_PREFIX, id_or_key)])
+        found = ROWS.read("id = $1::uuid", [decode(TENANT, id_or_key)])
     except InvalidIdError:
         found = ROWS.read("slug = $1", [id_or_key])
     if not found:
@@ -107,7 +106,7 @@ def living_id(id_or_key: str) -> UUID:
         kernel.errors.PreconditionFailed: it is deleted.
     """
     try:
-        found = ROWS.read("id = $1::uuid", [decode(customers.TENANT_PREFIX, id_or_key)])
+        found = ROWS.read("id = $1::uuid", [decode(TENANT, id_or_key)])
     except InvalidIdError:
         found = ROWS.read("slug = $1", [id_or_key])
     if not found:

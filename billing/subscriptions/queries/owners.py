@@ -4,10 +4,9 @@ from typing import Final
 from uuid import UUID
 
 from billing.usage.models import OPERATOR
-from billing.usage.queries.customers import TENANT_PREFIX
 from kernel import db
 from kernel.errors import NotFound, PreconditionFailed
-from kernel.ids import InvalidIdError, decode
+from kernel.ids import TENANT, InvalidIdError, decode
 from kernel.tenancy import tenant_or_none
 
 # Attributed to a tenant, else described by one, else a tenant's own key or id.
@@ -32,7 +31,7 @@ def owner_of(subject: str) -> UUID:
             customer is deleted.
     """
     try:
-        id_: UUID | None = decode(TENANT_PREFIX, subject)
+        id_: UUID | None = decode(TENANT, subject)
     except InvalidIdError:
         id_ = None
     own = tenant_or_none()

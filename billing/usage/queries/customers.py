@@ -1,18 +1,15 @@
 """Tenants as OpenMeter's customers: found by id (ten_…) or by key (the slug)."""
 
-from typing import Final
 from uuid import UUID
 
 from kernel import db, ids
 from kernel.errors import NotFound
 from kernel.tenancy import tenant_or_none
 
-TENANT_PREFIX: Final = "ten"
-
 
 def public_id(tenant_id: UUID) -> str:
     """Show a tenant's id."""
-    return ids.encode(TENANT_PREFIX, tenant_id)
+    return ids.encode(ids.TENANT, tenant_id)
 
 
 def find(id_or_key: str) -> UUID:
@@ -22,7 +19,7 @@ def find(id_or_key: str) -> UUID:
         kernel.errors.NotFound: no such customer, or another tenant.
     """
     try:
-        tenant_id: UUID | None = ids.decode(TENANT_PREFIX, id_or_key)
+        tenant_id: UUID | None = ids.decode(ids.TENANT, id_or_key)
     except ids.InvalidIdError:
         tenant_id = None
     with db.cursor() as cursor:

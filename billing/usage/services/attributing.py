@@ -5,7 +5,6 @@ from datetime import date
 from typing import Final
 from uuid import UUID
 
-from billing.usage.queries.customers import TENANT_PREFIX
 from kernel import db, ids
 from kernel.tenancy import across_tenants
 
@@ -62,6 +61,6 @@ def _places(subjects: list[str], tenant_id: UUID) -> list[tuple[str, date]]:
 
 def _tenant_id(subject: str) -> UUID | None:
     try:
-        return ids.decode(TENANT_PREFIX, subject)
+        return ids.decode(ids.TENANT, subject)
     except ids.InvalidIdError:
         return None

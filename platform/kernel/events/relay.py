@@ -19,7 +19,7 @@ import orjson
 import structlog
 
 from kernel import db, tenancy
-from kernel.authz import SYSTEM, set_principal
+from kernel.acting import as_system
 from kernel.events.registry import Delivery, Registry, Subscriber
 from kernel.events.registry import registry as everybody
 
@@ -109,8 +109,7 @@ class Relay:
 
     def run(self, stop: threading.Event) -> None:
         """Deliver until told to stop, at rest polling every 0.2 s."""
-        set_principal(SYSTEM)
-        with db.use_alias("staff"), tenancy.across_tenants():
+        with as_system():
             while not stop.is_set():
                 if not self.run_once():
                     stop.wait(IDLE_S)

@@ -29,7 +29,6 @@ class Headed(Protocol):
     META: dict[str, Any]
 
 
-TENANT_PREFIX = "ten"
 _SLEEPER = "python-openmeter/"  # sleeps through any Retry-After, uncapped: docs/adr/0083
 _LONGEST_SLEEP_S = 5
 
@@ -103,7 +102,7 @@ def named_tenant(request: Headed, access: Access) -> UUID | None:
     if not text or access.scope is Scope.OPERATOR:
         return None
     try:
-        return ids.decode(TENANT_PREFIX, text)
+        return ids.decode(ids.TENANT, text)
     except ids.InvalidIdError as error:
         raise NotFound("There is no such tenant.", code="tenant_not_found") from error
 

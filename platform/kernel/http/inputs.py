@@ -10,7 +10,6 @@ from rest_framework.request import Request
 
 from kernel import ids
 from kernel.errors import NotFound
-from kernel.http.admittance import TENANT_PREFIX
 
 MAX_REASON = 500
 
@@ -71,7 +70,7 @@ def tenant_id(text: str) -> UUID:
     Raises:
         kernel.errors.NotFound: it is none.
     """
-    return identifier(TENANT_PREFIX, text, "There is no such tenant.", code="tenant_not_found")
+    return identifier(ids.TENANT, text, "There is no such tenant.", code="tenant_not_found")
 
 
 def _is_object(data: Any) -> bool:

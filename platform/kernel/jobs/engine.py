@@ -20,8 +20,7 @@ from procrastinate.jobs import Job as QueuedJob
 from procrastinate.jobs import Status
 from procrastinate.manager import JobManager
 
-from kernel import db, tenancy
-from kernel.authz import SYSTEM, set_principal
+from kernel.acting import as_system
 from kernel.events.registry import Delivery
 from kernel.events.relay import backoff_s
 from kernel.jobs import queue
@@ -60,9 +59,8 @@ def run_job(job: str, arguments: str) -> None:
     Raises:
         kernel.jobs.UnknownJobError: no such job: an older or newer release asked for it.
     """
-    set_principal(SYSTEM)
     try:
-        with db.use_alias("staff"), tenancy.across_tenants():
+        with as_system():
             queue.named(job).function(**orjson.loads(arguments))
     finally:
         connections.close_all()

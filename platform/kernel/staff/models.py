@@ -11,7 +11,6 @@ from django.http import HttpRequest
 from kernel import ids
 
 COUNTED = 10_000
-TENANT_PREFIX = "ten"
 
 if TYPE_CHECKING:
     _Paginator = Paginator[Any]
@@ -85,5 +84,5 @@ class StaffModelAdmin(_ModelAdmin):
     def _id_columns(self) -> list[tuple[str, str]]:
         columns = [(self.id_prefix, "pk")] if self.id_prefix else []
         if any(field.name == "tenant_id" for field in self.opts.get_fields()):
-            columns.append((TENANT_PREFIX, "tenant_id"))
+            columns.append((ids.TENANT, "tenant_id"))
         return columns

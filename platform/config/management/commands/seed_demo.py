@@ -7,8 +7,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
 from config.demo import seed
-from kernel import db, tenancy
-from kernel.authz import SYSTEM, set_principal
+from kernel.acting import as_system
 
 FILE = "demo.json"
 
@@ -29,8 +28,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Seed as the system, across tenants."""
         path = options["output"] or Path(settings.INNKEEPER_HOME) / FILE
-        set_principal(SYSTEM)
-        with db.use_alias("staff"), tenancy.across_tenants():
+        with as_system():
             demo = seed(Path(path))
         if options["verbosity"]:
             slugs = ", ".join(tenant["slug"] for tenant in demo["tenants"])
