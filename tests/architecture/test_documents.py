@@ -43,3 +43,21 @@ def test_page__with_relative_links__points_at_files_that_exist(path: Path) -> No
     local = [target for target in targets if "://" not in target and not target.startswith("/")]
 
     assert [target for target in local if not (path.parent / target).exists()] == []
+
+
+def test_settings__in_the_example__stand_there_once_and_are_read() -> None:
+    shown = re.findall(r"^#([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.M)
+    code = "".join(path.read_text() for path in (ROOT / "platform").rglob("*.py"))
+
+    assert sorted(shown) == sorted(set(shown))
+    assert [name for name in shown if f'"{name}"' not in code] == []
+
+
+def test_settings__of_the_environment__are_all_in_the_example() -> None:
+    code = (ROOT / "platform" / "config" / "env.py").read_text()
+    shown = (ROOT / ".env.example").read_text()
+
+    read = re.findall(r'env\.\w+\(\s*"([A-Z_]+)"', code)
+
+    assert len(read) >= 20
+    assert [name for name in read if f"#{name}=" not in shown] == []
