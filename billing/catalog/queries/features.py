@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -76,17 +77,21 @@ def feature_by_key(id_or_key: str) -> Feature:
 
 def feature_facts() -> dict[str, FeatureFact]:
     """Read what evaluation needs of all live features, by key."""
-    found = {}
-    for *texts, options, group_filters in db.rows(_LIVE):
-        fact = _fact((*texts, json.loads(options), json.loads(group_filters)))
-        found[fact.key] = fact
-    return found
+    facts = [_kept(*row) for row in db.rows(_LIVE)]
+    return {fact.key: fact for fact in facts}
 
 
 def feature_fact(key: str) -> FeatureFact | None:
     """Read what evaluation needs of one live feature; None where there is none."""
     row = live_features().filter(key=key).values_list(*_FACTS).first()
     return None if row is None else _fact(row)
+
+
+@lru_cache(maxsize=4_096)
+def _kept(*row: Any) -> FeatureFact:
+    """Make the fact of a row as it was read; the same row is the same fact."""
+    *texts, options, group_filters = row
+    return _fact((*texts, json.loads(options), json.loads(group_filters)))
 
 
 def _fact(row: Sequence[Any]) -> FeatureFact:

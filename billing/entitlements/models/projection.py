@@ -1,9 +1,10 @@
 """What the gate must know of a snapshot: limits, features, quota windows, now and later."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -12,8 +13,8 @@ from billing.catalog.models.periods import Period, period_at
 from billing.catalog.models.values import Allowance
 from billing.entitlements.models.effective import Effective, Snapshot
 from billing.entitlements.models.streams import AHEAD
+from kernel.gate.changes import Change
 from kernel.gate.projection import Burst
-from kernel.gate.quota import Change
 
 _NOTHING: Final = Decimal(0)
 _UTC: Final = ZoneInfo("UTC")
@@ -38,9 +39,8 @@ class Grants:
         return Change(at, self.daily, self.burst, self.features, self.hard_limits, self.issued)
 
 
-def grants_at(snapshot: Snapshot, at: datetime) -> Grants:
-    """Evaluate everything that the gate enforces. Without a plan nothing is allowed."""
-    effective = snapshot.all(at)
+def grants_of(snapshot: Snapshot, effective: Sequence[Effective]) -> Grants:
+    """Say what the gate enforces of all that holds. Without a plan nothing is allowed."""
     daily: Decimal | None = _NOTHING
     for one in effective:
         if one.feature.counted_by_gate:
@@ -60,7 +60,7 @@ def changes_after(snapshot: Snapshot, at: datetime) -> Iterator[Change]:
     """Go through all later states of the grants, each at its instant."""
     boundary = snapshot.boundary(at)
     while boundary is not None:
-        yield grants_at(snapshot, boundary).change(boundary)
+        yield grants_of(snapshot, snapshot.all(boundary)).change(boundary)
         boundary = snapshot.boundary(boundary)
 
 
@@ -85,19 +85,27 @@ def interval_of(effective: Effective) -> Interval:
     return effective.value.period if isinstance(effective.value, Allowance) else Interval.MONTH
 
 
-def periods_ahead(snapshot: Snapshot, effective: Effective, at: datetime) -> list[Period]:
-    """Give the running period of a metered feature and the ones opened in advance."""
-    interval = interval_of(effective)
-    periods = [period_of(snapshot, effective, at)]
-    while len(periods) < AHEAD[interval]:
-        periods.append(period_of(snapshot, effective, periods[-1].end))
-    return periods
-
-
-def period_of(snapshot: Snapshot, effective: Effective, at: datetime) -> Period:
-    """Give the period of a metered feature that contains the instant.
+def periods_ahead(snapshot: Snapshot, effective: Effective, at: datetime) -> Sequence[Period]:
+    """Give the running period of a metered feature and the ones opened in advance.
 
     Periods are civil ones of the tenant's zone, but for limits of the plan, which are UTC days.
     """
-    zone = _UTC if effective.feature.plan_limit else snapshot.zone
-    return period_at(interval_of(effective), at, zone)
+    return _ahead(interval_of(effective), at, _zone(snapshot, effective))
+
+
+@lru_cache(maxsize=64)
+def _ahead(interval: Interval, at: datetime, zone: ZoneInfo) -> tuple[Period, ...]:
+    """Cut the periods once for all features that share them."""
+    periods = [period_at(interval, at, zone)]
+    while len(periods) < AHEAD[interval]:
+        periods.append(period_at(interval, periods[-1].end, zone))
+    return tuple(periods)
+
+
+def period_of(snapshot: Snapshot, effective: Effective, at: datetime) -> Period:
+    """Give the period of a metered feature that contains the instant, as in the ones ahead."""
+    return period_at(interval_of(effective), at, _zone(snapshot, effective))
+
+
+def _zone(snapshot: Snapshot, effective: Effective) -> ZoneInfo:
+    return _UTC if effective.feature.plan_limit else snapshot.zone

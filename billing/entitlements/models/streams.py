@@ -16,7 +16,7 @@ from billing.catalog.models import Interval
 from billing.catalog.models.recurrence import Recurrence
 from billing.catalog.queries import FeatureFact
 from kernel.gate.burn import Base, Burn, BurnGrant, Reset, Segment
-from kernel.gate.quota import Window
+from kernel.gate.changes import Window
 
 AHEAD: Final = {Interval.DAY: 15, Interval.WEEK: 6, Interval.MONTH: 3, Interval.YEAR: 2}
 """How many periods are opened in advance, the running one included."""

@@ -72,6 +72,23 @@ def seek(snapshot: Snapshot, id_or_key: str, at: datetime) -> Held | None:
     return None
 
 
+def feature_named(snapshot: Snapshot, id_or_key: str) -> str:
+    """Name the feature that :func:`find` would look at, at any instant.
+
+    Raises:
+        kernel.errors.NotFound: the id is none of the tenant's.
+    """
+    try:
+        wanted = decode(ENTITLEMENT_PREFIX, id_or_key)
+    except InvalidIdError:
+        return id_or_key
+    for key, fact in snapshot.features.items():
+        own = snapshot.own.get(key)
+        if wanted == (own.id if own else plan_stream(snapshot.tenant_id, fact.id)):
+            return key
+    raise NotFound("There is no such entitlement.", code="entitlement_not_found")
+
+
 def rows(tenant_id: UUID, *, deleted: bool = False) -> list[Entitlement]:
     """Read the rows of a tenant's own entitlements, oldest first; deleted ones only if asked."""
     found = Entitlement.objects.filter(tenant_id=tenant_id).select_related("feature")

@@ -157,7 +157,7 @@ def _row(
 def _planned(snapshot: Snapshot, at: datetime, granted: Granted) -> list[Listed]:
     subscription = current_subscription(snapshot.tenant_id)
     since = subscription.starts_at if subscription else at
-    streams = streams_of(snapshot, at, granted)
+    streams = streams_of(snapshot, snapshot.all(at), granted)
     listed = []
     for one in held(snapshot, at):
         if one.own:

@@ -1,6 +1,6 @@
 """Reads of streams: which metered entitlements of a tenant burn grants, and what decides them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -48,27 +48,30 @@ class Granted:
         return Granted(self.grants, {**self.resets, stream: tuple(resets)})
 
 
-def granted_of(snapshot: Snapshot, stream: UUID | None = None) -> Granted:
-    """Read the grants and resets of a tenant, or those of one stream."""
-    return Granted(_grants(snapshot, stream), _resets(snapshot.tenant_id, stream))
+def granted_of(
+    snapshot: Snapshot, stream: UUID | None = None, *, feature: UUID | None = None
+) -> Granted:
+    """Read the grants and resets of a tenant, or those of one stream or one feature."""
+    asked = [snapshot.tenant_id, stream, feature]
+    return Granted(_grants(snapshot, asked), _resets(asked))
 
 
 def streams_of(
-    snapshot: Snapshot, at: datetime, granted: Granted | None = None
+    snapshot: Snapshot, effective: Iterable[Effective], granted: Granted | None = None
 ) -> dict[str, Stream]:
-    """Give the streams of all metered features that burn grants, by feature key.
+    """Give the streams of those metered features that burn grants, by feature key.
 
     A feature that has neither an entitlement of the tenant's own nor grants nor resets is a plain
     quota. ``granted`` None is read.
     """
     granted = granted or granted_of(snapshot)
     found = {}
-    for effective in snapshot.all(at):
-        if effective.feature.has_quota:
-            stream = granted.on(stream_of(snapshot, effective))
-            own = snapshot.own.get(effective.feature.key) is not None
+    for one in effective:
+        if one.feature.has_quota:
+            stream = granted.on(stream_of(snapshot, one))
+            own = snapshot.own.get(one.feature.key) is not None
             if own or stream.grants or stream.resets:
-                found[effective.feature.key] = stream
+                found[one.feature.key] = stream
     return found
 
 
@@ -137,26 +140,26 @@ SELECT feature_id, stream, interval, coalesce(anchor, effective_at), id, amount,
        effective_at, expires_at, created_at, voided_at, min_rollover, max_rollover
   FROM billing_grant
  WHERE tenant_id = $1::uuid AND deleted_at IS NULL AND stream = coalesce($2::uuid, stream)
+   AND feature_id = coalesce($3::uuid, feature_id)
 """
 _READ_RESETS: Final = """
 SELECT stream, at, retain_anchor, preserve_overage FROM billing_entitlement_reset
- WHERE tenant_id = $1::uuid AND stream = coalesce($2::uuid, stream) ORDER BY at
+ WHERE tenant_id = $1::uuid AND stream = coalesce($2::uuid, stream)
+   AND feature_id = coalesce($3::uuid, feature_id) ORDER BY at
 """
 
 
-def _grants(snapshot: Snapshot, stream: UUID | None) -> dict[UUID, tuple[GrantFact, ...]]:
+def _grants(snapshot: Snapshot, asked: list[UUID | None]) -> dict[UUID, tuple[GrantFact, ...]]:
     zones = {fact.id: zone_of(snapshot, fact) for fact in snapshot.features.values()}
     found: dict[UUID, list[GrantFact]] = {}
-    for feature, of, interval, anchor, *facts in db.rows(
-        _READ_GRANTS, [snapshot.tenant_id, stream]
-    ):
+    for feature, of, interval, anchor, *facts in db.rows(_READ_GRANTS, asked):
         facts.append(_recurrence(interval, anchor, zones.get(feature, snapshot.zone)))
         found.setdefault(of, []).append(GrantFact(*facts))
     return {of: tuple(facts) for of, facts in found.items()}
 
 
-def _resets(tenant_id: UUID, stream: UUID | None) -> dict[UUID, tuple[ResetFact, ...]]:
+def _resets(asked: list[UUID | None]) -> dict[UUID, tuple[ResetFact, ...]]:
     found: dict[UUID, list[ResetFact]] = {}
-    for of, *facts in db.rows(_READ_RESETS, [tenant_id, stream]):
+    for of, *facts in db.rows(_READ_RESETS, asked):
         found.setdefault(of, []).append(ResetFact(*facts))
     return {of: tuple(facts) for of, facts in found.items()}

@@ -1,6 +1,6 @@
 """One change of a tenant's entitlements at a time, with what it finds."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,39 +12,35 @@ from billing.entitlements.queries.snapshots import load
 from billing.entitlements.queries.streams import Granted, granted_of
 from billing.entitlements.services.projection import tell
 from billing.subscriptions.services.serial import serialise
-from kernel import db
-from kernel.gate import quota
+from kernel.gate import changes
 
 
 @dataclass(slots=True)
 class Change:
-    """What a change starts from: the instant by the database's clock, and what holds then.
+    """What a change of a feature starts from: the instant by the database's clock, what holds then.
 
-    Whoever changes what snapshot and grants hold leaves them as they are after the change, and
-    names the feature whose quota windows it touches.
+    Whoever changes what snapshot and grants hold leaves them as they are after the change.
     """
 
+    feature: str
     at: datetime
     snapshot: Snapshot
     granted: Granted
-    touched: str | None = None
 
 
 @contextmanager
-def changing(tenant_id: UUID) -> Iterator[Change]:
-    """Change a tenant's entitlements in one audited transaction, and tell the gate at its end.
+def changing(tenant_id: UUID, feature_of: Callable[[Snapshot], str]) -> Iterator[Change]:
+    """Change what a tenant has of a feature in one audited transaction; tell the gate at its end.
 
-    Guarded use waits until the transaction ends; the instant is taken when nobody decides any more.
+    ``feature_of`` names the feature by what is there when no other change is under way. Guarded use
+    of it waits until the transaction ends; the instant is taken when nobody decides any more.
     """
     with audited():
         serialise(tenant_id)
-        known = quota.lock_grants(tenant_id)
-        at, snapshot = _clock(), load(tenant_id)
-        change = Change(at, snapshot, granted_of(snapshot))
+        snapshot = load(tenant_id)
+        key = feature_of(snapshot)
+        fact = snapshot.features.get(key)
+        at, known = changes.lock_grants(tenant_id, key, fact.meter if fact else "")
+        change = Change(key, at, snapshot, granted_of(snapshot, feature=fact.id if fact else None))
         yield change
-        tell(change.snapshot, known, change.granted, only=change.touched)
-
-
-def _clock() -> datetime:
-    now: datetime = db.rows("SELECT clock_timestamp()")[0][0]
-    return now
+        tell(change.snapshot, known, change.granted, only=key)

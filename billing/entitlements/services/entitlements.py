@@ -15,9 +15,10 @@ from billing.catalog.queries import FeatureFact, feature_by_key
 from billing.entitlements import events
 from billing.entitlements.errors import EntitlementExistsError, EntitlementOfPlanError
 from billing.entitlements.models import Entitlement, EntitlementReset, EntitlementType
+from billing.entitlements.models.effective import Snapshot
 from billing.entitlements.models.entitlements import DEFAULT_PRIORITY, ENTITLEMENT_PREFIX
 from billing.entitlements.models.streams import ResetFact
-from billing.entitlements.queries.held import Held, find, seek
+from billing.entitlements.queries.held import Held, feature_named, find, seek
 from billing.entitlements.queries.listing import Listed, of_row
 from billing.entitlements.queries.snapshots import ENTITLEMENTS, own_fact, static_value
 from billing.entitlements.queries.streams import GRANTS, RESETS, stream_of, zone_of
@@ -61,8 +62,8 @@ def create(tenant_id: UUID, new: NewEntitlement) -> Listed:
         kernel.errors.Invalid: a fault of form, or a type that the feature cannot have.
         EntitlementExistsError: it holds one, of its own or through its plan.
     """
-    with changing(tenant_id) as change:
-        fact = _feature(change, new)
+    with changing(tenant_id, lambda snapshot: _feature(snapshot, new).key) as change:
+        fact = change.snapshot.features[change.feature]
         present = seek(change.snapshot, fact.key, change.at)
         if present is not None:
             raise EntitlementExistsError(fact.key, encode(ENTITLEMENT_PREFIX, present.id))
@@ -76,9 +77,9 @@ def override(tenant_id: UUID, entitlement: str, new: NewEntitlement) -> Listed:
         kernel.errors.NotFound: the tenant holds no such entitlement, or no such feature exists.
         kernel.errors.Invalid: a fault of form, or another feature than the replaced one's.
     """
-    with changing(tenant_id) as change:
+    with changing(tenant_id, lambda snapshot: feature_named(snapshot, entitlement)) as change:
         present = find(change.snapshot, entitlement, change.at)
-        fact = _feature(change, new)
+        fact = _feature(change.snapshot, new)
         if fact.key != present.feature.key:
             raise Invalid("The feature is that of what is replaced.", pointer="/featureKey")
         _end(change, present)
@@ -92,7 +93,7 @@ def delete(tenant_id: UUID, entitlement: str) -> None:
         kernel.errors.NotFound: the tenant holds no such entitlement.
         EntitlementOfPlanError: its plan gives it.
     """
-    with changing(tenant_id) as change:
+    with changing(tenant_id, lambda snapshot: feature_named(snapshot, entitlement)) as change:
         present = find(change.snapshot, entitlement, change.at)
         if not present.own:
             raise EntitlementOfPlanError("The entitlement is the plan's: override it instead.")
@@ -132,7 +133,7 @@ def reset(
         kernel.errors.NotFound: the tenant holds no such entitlement.
         kernel.errors.Invalid: it is not metered, or the instant is not within the running period.
     """
-    with changing(tenant_id) as change:
+    with changing(tenant_id, lambda snapshot: feature_named(snapshot, entitlement)) as change:
         present = find(change.snapshot, entitlement, change.at)
         if present.type != EntitlementType.METERED or not present.feature.has_quota:
             raise Invalid("Only metered entitlements are reset.", code="not_grantable")
@@ -154,7 +155,6 @@ def reset(
         )
         RESETS.insert(done)
         change.granted = change.granted.after(present.id, ResetFact(when, retain_anchor, keeps))
-        change.touched = present.feature.key
         shown = encode(ENTITLEMENT_PREFIX, present.id)
         record(
             action=ENTITLEMENT_RESET.name,
@@ -175,16 +175,16 @@ def reset(
         return done
 
 
-def _feature(change: Change, new: NewEntitlement) -> FeatureFact:
+def _feature(snapshot: Snapshot, new: NewEntitlement) -> FeatureFact:
     """Find the feature, and check that it can have the type.
 
     Raises:
         kernel.errors.NotFound: there is none, or it is archived.
         kernel.errors.Invalid: it cannot.
     """
-    fact = change.snapshot.features.get(new.feature)
+    fact = snapshot.features.get(new.feature)
     if fact is None:  # by its id, archived, or none
-        fact = change.snapshot.features.get(feature_by_key(new.feature).key)
+        fact = snapshot.features.get(feature_by_key(new.feature).key)
     if fact is None:
         raise Invalid("The feature is archived.", code="invalid", pointer="/featureKey")
     fits = {
@@ -212,7 +212,6 @@ def _insert(change: Change, fact: FeatureFact, new: NewEntitlement, present: Hel
         _meter(change, fact, new, row)
     ENTITLEMENTS.insert(row)
     own = own_fact(row)
-    change.touched = fact.key
     change.snapshot = replace(change.snapshot, own={**change.snapshot.own, fact.key: own})
     held = find(change.snapshot, fact.key, change.at)
     for grant in new.grants:
@@ -265,7 +264,6 @@ def _end(change: Change, present: Held) -> None:
         [change.at, present.tenant_id, present.id],
     )
     change.granted = change.granted.but(present.id, ())
-    change.touched = present.feature.key
     if present.own:
         ENTITLEMENTS.update(
             "deleted_at = $1::timestamptz, updated_at = $1::timestamptz",

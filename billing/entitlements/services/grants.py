@@ -10,16 +10,17 @@ from zoneinfo import ZoneInfo
 
 from audit.services import record
 from billing.actions import GRANT_CREATED, GRANT_VOIDED
-from billing.catalog.models import Feature
 from billing.catalog.models.periods import instant
 from billing.catalog.models.recurrence import Cadence
 from billing.entitlements.events import GrantCreated, GrantVoided
 from billing.entitlements.models import EntitlementType, ExpiryUnit, Grant
+from billing.entitlements.models.effective import Snapshot
 from billing.entitlements.models.entitlements import DEFAULT_PRIORITY, ENTITLEMENT_PREFIX
 from billing.entitlements.models.grants import GRANT_PREFIX
-from billing.entitlements.queries.held import Held, find
+from billing.entitlements.queries.held import Held, feature_named, find
 from billing.entitlements.queries.streams import GRANTS, fact_of, stream_of, zone_of
 from billing.entitlements.services.changing import Change, changing
+from kernel import db
 from kernel.errors import Conflict, Invalid, NotFound
 from kernel.events import emit
 from kernel.ids import encode
@@ -27,6 +28,11 @@ from kernel.ids import encode
 MOST_LIVE: Final = 100
 """How many grants of one entitlement can be usable, now or later, at a time."""
 MOST_UNITS: Final = 1_000
+_GRANT: Final = """
+SELECT f.key, g.voided_at IS NOT NULL
+  FROM billing_grant g JOIN billing_feature f ON f.id = g.feature_id
+ WHERE g.tenant_id = $1::uuid AND g.id = $2::uuid AND g.deleted_at IS NULL
+"""
 SLACK: Final = timedelta(minutes=1)
 """How far the clock of a caller who means now may be behind."""
 
@@ -59,7 +65,7 @@ def give(tenant_id: UUID, entitlement: str, new: NewGrant) -> Grant:
         kernel.errors.Invalid: it is not metered, or the grant starts before the running period.
         kernel.errors.Conflict: too many grants are usable already.
     """
-    with changing(tenant_id) as change:
+    with changing(tenant_id, lambda snapshot: feature_named(snapshot, entitlement)) as change:
         return add(change, find(change.snapshot, entitlement, change.at), new)
 
 
@@ -88,7 +94,6 @@ def add(change: Change, held: Held, new: NewGrant) -> Grant:
     GRANTS.insert(grant)
     given = (*change.granted.grants.get(held.id, ()), fact_of(grant, zone))
     change.granted = change.granted.but(held.id, given)
-    change.touched = held.feature.key
     record(
         action=GRANT_CREATED.name,
         target_type="grant",
@@ -120,13 +125,7 @@ def void(tenant_id: UUID, grant_id: UUID, at: datetime | None = None) -> Grant:
         kernel.errors.Conflict: it is voided already.
         kernel.errors.Invalid: ``at`` has passed.
     """
-    with changing(tenant_id) as change:
-        where = "tenant_id = $1::uuid AND id = $2::uuid AND deleted_at IS NULL"
-        grant = next(iter(GRANTS.read(where, [tenant_id, grant_id])), None)
-        if grant is None:
-            raise NotFound("There is no such grant.", code="grant_not_found")
-        if grant.voided_at is not None:
-            raise Conflict("The grant is voided.", code="grant_voided")
+    with changing(tenant_id, lambda snapshot: _feature_of(snapshot, grant_id)) as change:
         if at is not None and at < change.at - SLACK:
             raise Invalid("A grant is voided from now on, or later.", pointer="/query/at")
         end = max(change.at, at or change.at)
@@ -138,8 +137,6 @@ def void(tenant_id: UUID, grant_id: UUID, at: datetime | None = None) -> Grant:
         before = change.granted.grants.get(grant.stream, ())
         voided = (replace(one, voided_at=end) if one.id == grant_id else one for one in before)
         change.granted = change.granted.but(grant.stream, tuple(voided))
-        feature = _key_of(change, grant.feature_id)
-        change.touched = feature
         shown = encode(GRANT_PREFIX, grant.id)
         record(
             action=GRANT_VOIDED.name,
@@ -154,19 +151,27 @@ def void(tenant_id: UUID, grant_id: UUID, at: datetime | None = None) -> Grant:
                 tenant_id=tenant_id,
                 grant=shown,
                 entitlement=encode(ENTITLEMENT_PREFIX, grant.stream),
-                feature=feature,
+                feature=change.feature,
                 at=end.isoformat(),
             )
         )
     return grant
 
 
-def _key_of(change: Change, feature_id: UUID) -> str:
-    """Name a feature by its id; those that are archived too."""
-    for fact in change.snapshot.features.values():
-        if fact.id == feature_id:
-            return fact.key
-    return Feature.objects.get(id=feature_id).key
+def _feature_of(snapshot: Snapshot, grant_id: UUID) -> str:
+    """Name the feature of a grant that can be voided; archived ones too.
+
+    Raises:
+        kernel.errors.NotFound: the tenant has no such grant.
+        kernel.errors.Conflict: it is voided already.
+    """
+    found = db.rows(_GRANT, [snapshot.tenant_id, grant_id])
+    if not found:
+        raise NotFound("There is no such grant.", code="grant_not_found")
+    ((key, voided),) = found
+    if voided:
+        raise Conflict("The grant is voided.", code="grant_voided")
+    return str(key)
 
 
 def expiry(new: NewGrant, zone: ZoneInfo) -> datetime | None:

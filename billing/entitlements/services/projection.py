@@ -1,6 +1,6 @@
 """Telling the gate what a tenant is entitled to, in the transaction of the change."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -11,10 +11,10 @@ from uuid import UUID
 from django.utils import timezone
 
 from billing.catalog.models.values import THRESHOLDS
-from billing.entitlements.models.effective import Snapshot
+from billing.entitlements.models.effective import Effective, Snapshot
 from billing.entitlements.models.projection import (
     changes_after,
-    grants_at,
+    grants_of,
     hard_limit,
     issued,
     periods_ahead,
@@ -25,12 +25,10 @@ from billing.entitlements.queries.streams import Granted, streams_of
 from billing.entitlements.queries.used import operators_meters, used_in
 from billing.subscriptions.events import SubscriptionChanged
 from kernel import db
-from kernel.events import emit
-from kernel.gate import quota
-from kernel.gate.alarms import QuotaDue
+from kernel.gate import changes
 from kernel.gate.burn import Base, burnt
 from kernel.gate.burn import bases as quota_bases
-from kernel.gate.quota import Window
+from kernel.gate.changes import Window
 
 _SKEW: Final = timedelta(minutes=5)
 """How far ahead of the clock an event's time may lie and count."""
@@ -56,7 +54,8 @@ def project(tenant_id: UUID, *, unused: bool = False) -> None:
     """
     with db.atomic():
         snapshot = load(tenant_id)
-        tell(snapshot, [] if unused else quota.lock_grants(tenant_id), unused=unused)
+        known: list[Window] = [] if unused else changes.lock_grants(tenant_id)[1]
+        tell(snapshot, known, unused=unused)
 
 
 def tell(
@@ -69,28 +68,32 @@ def tell(
 ) -> None:
     """Do as :func:`project` does with a snapshot that is at hand, under locked grants.
 
-    ``known`` are the windows that :func:`kernel.gate.quota.lock_grants` gave in this transaction,
-    ``granted`` the grants and resets (None: read them). ``only`` says which feature's windows a
-    change can have touched: the others stay.
+    ``known`` are the windows that :func:`kernel.gate.changes.lock_grants` gave in this transaction,
+    ``granted`` the grants and resets (None: read them). ``only`` is the one feature whose windows
+    and grants a change can have touched: it was named there, and the others stay.
     """
     now = timezone.now()
     tenant_id = snapshot.tenant_id
     with db.atomic():
-        grants = grants_at(snapshot, now)
-        streams = {} if unused else streams_of(snapshot, now, granted)
+        effective = snapshot.all(now)
+        grants = grants_of(snapshot, effective)
+        touched = [one for one in effective if only in {None, one.feature.key}]
+        streams = {} if unused else streams_of(snapshot, touched, granted)
         bases = _bases(tenant_id, streams, known, now)
-        windows = list(_windows(snapshot, streams, bases, known, now, only))
-        quota.put_grants(
+        windows = _changed(_windows(snapshot, touched, streams, bases, known, now), known)
+        if not unused:
+            windows = _started(tenant_id, windows, known, now, locked=only is not None)
+        changes.put_grants(
             tenant_id,
             daily=grants.daily,
             burst=grants.burst,
             features=grants.features,
-            windows=windows if unused else _started(tenant_id, windows, known, now),
+            windows=windows,
             changes=changes_after(snapshot, now),
             burns=[streams[key].burn(base) for key, base in bases.items()],
+            only=only,
+            due=not unused or _watched_otherwise(effective),
         )
-        if not unused or _watched_otherwise(snapshot, now):
-            emit(QuotaDue(tenant_id=tenant_id))
 
 
 def on_subscription_changed(event: SubscriptionChanged) -> None:
@@ -99,11 +102,9 @@ def on_subscription_changed(event: SubscriptionChanged) -> None:
         project(event.tenant_id, unused=event.previous is None)
 
 
-def _watched_otherwise(snapshot: Snapshot, now: datetime) -> bool:
+def _watched_otherwise(effective: Iterable[Effective]) -> bool:
     """Tell whether requests have thresholds of their own, which the gate does not know yet."""
-    return any(
-        one.feature.counted_by_gate and one.thresholds != THRESHOLDS for one in snapshot.all(now)
-    )
+    return any(one.feature.counted_by_gate and one.thresholds != THRESHOLDS for one in effective)
 
 
 def _bases(
@@ -135,14 +136,14 @@ def _folded(tenant_id: UUID, key: str, base: Base, now: datetime) -> Base:
 
 def _windows(  # noqa: PLR0917 - what was found under the locks
     snapshot: Snapshot,
+    touched: Iterable[Effective],
     streams: Mapping[str, Stream],
     bases: Mapping[str, Base],
     known: Sequence[Window],
     now: datetime,
-    only: str | None,
 ) -> Iterator[Window]:
-    for effective in snapshot.all(now):
-        if not effective.feature.has_quota or only not in {None, effective.feature.key}:
+    for effective in touched:
+        if not effective.feature.has_quota:
             continue
         feature, limit = effective.feature, hard_limit(effective)
         stream = streams.get(feature.key)
@@ -184,8 +185,14 @@ def _period_end(window: Window) -> datetime:
     return window.end if window.segment is None else window.segment.end
 
 
+def _changed(windows: Iterable[Window], known: Sequence[Window]) -> list[Window]:
+    """Leave out what stands already, as it stands."""
+    stand = {_key(window): window for window in known}
+    return [window for window in windows if stand.get(_key(window)) != window]
+
+
 def _started(
-    tenant_id: UUID, windows: list[Window], known: Sequence[Window], now: datetime
+    tenant_id: UUID, windows: list[Window], known: Sequence[Window], now: datetime, *, locked: bool
 ) -> list[Window]:
     """Let windows that open over time already used start at what was used.
 
@@ -195,7 +202,11 @@ def _started(
     begun = [
         window for window in windows if window.start <= now + _SKEW and _key(window) not in stand
     ]
-    used = _used_already(tenant_id, begun) if begun else {}
+    if not begun:
+        return windows
+    if not locked:
+        changes.lock_windows(tenant_id, windows)
+    used = _used_already(tenant_id, begun)
     return [replace(one, used=used.get(_key(one), one.used)) for one in windows]
 
 

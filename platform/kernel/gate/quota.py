@@ -5,18 +5,14 @@ app role PostgreSQL refuses any tenant but the connection's.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
-import orjson
-
 from kernel import db
-from kernel.gate.burn import Burn, Segment, text
-from kernel.gate.projection import Burst
 from kernel.gate.wire import HotConnection, Row, Statement
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -35,38 +31,6 @@ _SINCE: Final = Statement(
     "gate_requests_since", "SELECT gate.requests_since($1::uuid, $2::bigint)", parameters=2
 )
 _BUCKET_S: Final = 900
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A period [start, end) of a metered feature. ``hard_limit`` None is never refused.
-
-    ``used`` is what the period starts at if it is opened now. With a ``segment`` the window is a
-    part of a usage period, and its limit is what grants leave.
-    """
-
-    feature: str
-    meter: str
-    start: datetime
-    end: datetime
-    hard_limit: Decimal | None
-    used: Decimal = Decimal(0)
-    segment: Segment | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """The whole state of a tenant's grants from the instant ``at`` on; None is unlimited.
-
-    ``issued`` is, by feature, what a usage period itself grants where quotas burn.
-    """
-
-    at: datetime
-    daily: int | None
-    burst: Burst | None
-    features: tuple[str, ...]
-    hard_limits: Mapping[str, Decimal | None]
-    issued: Mapping[str, Decimal | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,56 +58,6 @@ class Standing:
         if self.hard_limit is None:
             return None
         return max(self.hard_limit - self.used - self.reserved, Decimal(0))
-
-
-def lock_grants(tenant_id: UUID) -> list[Window]:
-    """Lock a tenant's grants for a change; give its windows of the last 400 days and later.
-
-    What they have used is not among what is given. Guarded use waits until the transaction ends,
-    ingest does not.
-    """
-    found = db.rows(
-        "SELECT feature_key, meter, window_start, window_end, hard_limit, burns, issued,"
-        " period_start, period_end, reset, recurs FROM gate.lock_grants($1)",
-        [tenant_id],
-    )
-    return [_known(row) for row in found]
-
-
-def put_grants(
-    tenant_id: UUID,
-    *,
-    daily: int | None,
-    burst: Burst | None,
-    features: Sequence[str],
-    windows: Iterable[Window],
-    changes: Iterable[Change],
-    burns: Iterable[Burn] | None = None,
-) -> None:
-    """Tell the gate everything that a tenant is entitled to, now and later; raises its version.
-
-    Args:
-        tenant_id: whose.
-        daily: requests a UTC day; None is unlimited.
-        burst: None is unlimited.
-        features: keys of all granted features.
-        windows: quota windows to open, or to give other limits.
-        changes: what becomes of it later, replacing what was planned before.
-        burns: the grants of all features that have some; None leaves them as they are.
-    """
-    db.rows(
-        "SELECT gate.put_grants($1, $2, $3, $4, $5::text[], $6::jsonb, $7::jsonb, $8::jsonb)",
-        [
-            tenant_id,
-            daily,
-            burst.interval_us if burst else None,
-            burst.depth if burst else None,
-            list(features),
-            _json([_window(window) for window in windows]),
-            _json([_change(change) for change in changes]),
-            None if burns is None else _json([burn.as_json() for burn in burns]),
-        ],
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,12 +226,6 @@ def forget(before: datetime) -> int:
         return int(cursor.fetchone()[0])
 
 
-def _known(row: tuple[Any, ...]) -> Window:
-    feature, meter, start, end, hard_limit, burns, *facts = row
-    segment = Segment.read(tuple(facts)) if burns else None
-    return Window(feature, meter, start, end, hard_limit, segment=segment)
-
-
 def _read(row: tuple[Any, ...]) -> Standing:
     *amounts, grants = row
     return replace(Standing(*amounts), grants=_balances(grants))
@@ -352,34 +260,3 @@ def _balances(grants: str | None) -> Mapping[str, Decimal] | None:
 
 def _bytes(value: object) -> bytes | None:
     return None if value is None else str(value).encode()
-
-
-def _window(window: Window) -> dict[str, Any]:
-    facts: dict[str, Any] = {
-        "feature": window.feature,
-        "meter": window.meter,
-        "from": window.start,
-        "to": window.end,
-        "hard_limit": text(window.hard_limit),
-        "used": text(window.used),
-    }
-    segment = window.segment
-    if segment is not None:
-        facts |= segment.as_json()
-    return facts
-
-
-def _change(change: Change) -> dict[str, Any]:
-    return {
-        "at": change.at,
-        "daily": change.daily,
-        "interval": change.burst.interval_us if change.burst else None,
-        "depth": change.burst.depth if change.burst else None,
-        "features": change.features,
-        "limits": {key: text(limit) for key, limit in change.hard_limits.items()},
-        "issued": {key: text(amount) for key, amount in change.issued.items()},
-    }
-
-
-def _json(rows: list[dict[str, Any]]) -> str:
-    return orjson.dumps(rows).decode()

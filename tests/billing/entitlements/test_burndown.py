@@ -15,7 +15,7 @@ from billing.catalog.models.recurrence import Cadence, Recurrence
 from billing.catalog.queries import FeatureFact
 from billing.entitlements.models.streams import GrantFact, ResetFact, Stream
 from billing.entitlements.queries.burndown import spend
-from kernel.gate import quota
+from kernel.gate import changes
 from kernel.gate.burn import Base, burnt
 from kernel.ids import new_id
 from tests.billing.house import make_house, staff
@@ -175,7 +175,7 @@ def put(tenant_id, stream, base, used, *, windows=True):
         window for window in stream.windows(T0, Decimal(0), ISSUE)
         if base.at <= window.start < at(SPAN)
     ]  # fmt: skip
-    quota.put_grants(
+    changes.put_grants(
         tenant_id,
         daily=None,
         burst=None,
