@@ -38,9 +38,12 @@ def declare(
     _check_action(action, template)
     _check_schema(schema)
     with db.atomic():
-        _alone(tenant_id, action)
+        said = (schema, template)
         latest = latest_of(action)
-        if latest is not None and (latest.schema, latest.template) == (schema, template):
+        if latest is None or (latest.schema, latest.template) != said:
+            _alone(tenant_id, action)
+            latest = latest_of(action)
+        if latest is not None and (latest.schema, latest.template) == said:
             return latest
         made = Declaration(
             id=new_id(),
