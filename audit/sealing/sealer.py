@@ -58,9 +58,8 @@ class Sealer:
             with db.atomic():
                 found, grown = self._seal()
             self._measure(found, time.perf_counter() - started)
-            self._index(grown)
-        more = found.full or bool(self._unindexed)
-        return Pass(leading=True, sealed=len(found.entries), more=more)
+            has_words = self._index(grown)
+        return Pass(leading=True, sealed=len(found.entries), more=found.full or has_words)
 
     def drain(self) -> int:
         """Run passes until nothing is left to find; return how many entries got places."""
@@ -76,11 +75,17 @@ class Sealer:
         with db.use_alias("sealer"):
             self._leadership.release()
 
-    def _index(self, grown: Iterable[UUID]) -> None:
-        """Index the words of what was sealed, in a transaction that no place waits for."""
+    def _index(self, grown: Iterable[UUID]) -> bool:
+        """Index the words of what was sealed, in a transaction that no place waits for.
+
+        Returns:
+            Whether there is more to index at once; what an erasure holds is for a later pass.
+        """
         if self._unindexed is not None:
             self._unindexed.update(grown)
-        self._unindexed = search.fill(self._unindexed)
+        filled = search.fill(self._unindexed)
+        self._unindexed = {*filled.behind, *filled.waiting}
+        return bool(filled.behind)
 
     def _seal(self) -> tuple[window.Window, list[UUID]]:
         position = state.read(self._shard)
