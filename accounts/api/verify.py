@@ -21,6 +21,9 @@ from kernel.http.hot import HotEndpoint, HotRequest, LeanResponse, decode, json_
 
 PERMISSION = "keys:verify"
 Cost = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+Names = Annotated[
+    tuple[Annotated[str, msgspec.Meta(max_length=128)], ...], msgspec.Meta(max_length=200)
+]
 
 
 class MeterUse(msgspec.Struct, forbid_unknown_fields=True):
@@ -31,15 +34,18 @@ class MeterUse(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Presented(msgspec.Struct, forbid_unknown_fields=True):
-    """The body. ``permissions`` is a list (all are needed) or an expression with AND, OR, ( )."""
+    """The body. ``permissions`` is a list (all are needed) or an expression with AND, OR, ( ).
+
+    ``tags`` are the caller's own words about the request; nothing is decided by them.
+    """
 
     key: Annotated[str, msgspec.Meta(max_length=512)]
-    permissions: str | tuple[str, ...] | None = None
+    permissions: str | Names | None = None
     feature: Annotated[str, msgspec.Meta(max_length=64)] | None = None
     meter: MeterUse | None = None
     cost: Cost = 1
     ip: Annotated[str, msgspec.Meta(max_length=64)] | None = None
-    tags: tuple[str, ...] | None = None
+    tags: Names | None = None
 
 
 class Feature(msgspec.Struct):

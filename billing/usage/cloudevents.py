@@ -18,12 +18,15 @@ from kernel.errors import FieldError, Invalid, TooLarge, UnsupportedMediaType
 
 LONGEST: Final = 256
 """The longest id, source, type and subject, in characters."""
+LONGEST_REFERENCE: Final = 2_048
+"""The longest dataschema, in characters."""
 LARGEST_BATCH: Final = 10_000
 """The most events of one batch."""
 LONGEST_LINE: Final = 256 * 1024
 """The longest line of NDJSON, in bytes."""
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST)]
+Reference = Annotated[str, msgspec.Meta(max_length=LONGEST_REFERENCE)]
 _NO_DATA: Final = msgspec.Raw(b"null")
 _JSON_TYPES: Final = frozenset({"application/json"})
 _SINGLE: Final = "application/cloudevents+json"
@@ -42,7 +45,7 @@ class Event(msgspec.Struct, gc=False):
     time: datetime | None = None
     data: msgspec.Raw = _NO_DATA
     datacontenttype: str | None = None
-    dataschema: str | None = None
+    dataschema: Reference | None = None
 
 
 S = TypeVar("S")

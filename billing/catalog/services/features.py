@@ -14,6 +14,7 @@ from billing.catalog.events import FeatureArchived
 from billing.catalog.models import Feature, Kind
 from billing.catalog.models.features import FEATURE_PREFIX, KEY_LENGTH, KEY_PATTERN
 from billing.usage import filters
+from billing.usage.metadata import metadata_faults
 from billing.usage.models import OPERATOR, Aggregation, Meter, Origin
 from kernel.errors import Conflict, FieldError, Invalid
 from kernel.events import emit
@@ -44,13 +45,14 @@ class NewFeature:
         Raises:
             kernel.errors.Invalid: with one entry a fault.
         """
-        faults = []
+        faults: list[FieldError] = []
         if len(self.key) > KEY_LENGTH or not re.fullmatch(KEY_PATTERN, self.key):
             message = f"A key is lower case words joined by _, at most {KEY_LENGTH} characters."
             faults.append(FieldError("/key", "invalid_key", message))
         if not 0 < len(self.name.strip()) <= LONGEST_NAME:
             message = f"A name has 1 to {LONGEST_NAME} characters."
             faults.append(FieldError("/name", "invalid_name", message))
+        faults += metadata_faults(self.metadata)
         if self.meter and (meter is None or meter.aggregation not in _COUNTED):
             message = "A metered feature counts a SUM or COUNT meter of the operator."
             faults.append(FieldError("/meterSlug", "unknown_meter", message))

@@ -17,6 +17,7 @@ from billing.actions import CUSTOMER_CHANGED
 from billing.subscriptions.models.profiles import CustomerProfile
 from billing.subscriptions.queries.customers import PROFILES
 from billing.subscriptions.services.subjects import LONGEST_KEY, MOST_AT_ONCE, attribute
+from billing.usage.metadata import LONGEST_TEXT, metadata_faults
 from kernel import db
 from kernel.errors import Conflict, FieldError, Forbidden, Invalid
 from kernel.ids import new_id
@@ -26,8 +27,6 @@ from tenants.queries import by_id
 
 DEFAULT_PLAN: Final = "basic"
 """What a customer gets that is made without a word about its plan."""
-MOST_METADATA: Final = 50
-LONGEST_TEXT: Final = 1_024
 ADDRESS: Final = frozenset(
     {"country", "postalCode", "state", "city", "line1", "line2", "phoneNumber"}
 )
@@ -76,9 +75,7 @@ class Description:
         if set(self.billing_address) - ADDRESS:
             message = f"An address has {', '.join(sorted(ADDRESS))}."
             faults.append(FieldError("/billingAddress", "unknown", message))
-        if len(self.metadata) > MOST_METADATA:
-            message = f"There are up to {MOST_METADATA} entries of metadata."
-            faults.append(FieldError("/metadata", "too_many", message))
+        faults += metadata_faults(self.metadata)
         faults += self._subject_faults()
         if faults:
             raise Invalid(faults[0].message, code="invalid_customer", errors=faults)

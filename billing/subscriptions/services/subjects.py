@@ -6,10 +6,13 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+import orjson
+
 from audit.services import audited, record
 from billing.actions import SUBJECT_DELETED, SUBJECT_WRITTEN
 from billing.subscriptions.models import Subject
 from billing.subscriptions.models.subjects import SUBJECT_PREFIX
+from billing.usage.metadata import text_fault
 from billing.usage.models import OPERATOR
 from kernel import db
 from kernel.errors import Conflict, FieldError, Invalid
@@ -18,6 +21,8 @@ from kernel.ids import encode
 MOST_AT_ONCE: Final = 1_000
 LONGEST_KEY: Final = 256
 """As long as the subject of a usage event may be."""
+LARGEST_METADATA: Final = 16_384
+"""Bytes of JSON."""
 _SHOWN: Final = ("key", "display_name", "stripe_customer_id")
 
 
@@ -35,7 +40,8 @@ def upsert(descriptions: Sequence[Description], *, scope: UUID) -> list[Subject]
     Naming a tenant as the operator attributes the subject's events to it; see :func:`attribute`.
 
     Raises:
-        kernel.errors.Invalid: no or too many subjects, a key is empty or too long, or comes twice.
+        kernel.errors.Invalid: no or too many subjects, a key is empty or comes twice, or a text is
+            too long.
         kernel.errors.Conflict: a subject of the operator's events belongs to another tenant.
     """
     _check(descriptions)
@@ -78,6 +84,7 @@ def _check(descriptions: Sequence[Description]) -> None:
         if one.key in seen:
             faults.append(FieldError(pointer, "duplicate", "The key comes twice."))
         seen.add(one.key)
+        faults += _told_faults(one.changes, f"/{place}")
         start = one.changes.get("current_period_start")
         end = one.changes.get("current_period_end")
         if isinstance(start, datetime) and isinstance(end, datetime) and start >= end:
@@ -85,6 +92,17 @@ def _check(descriptions: Sequence[Description]) -> None:
             faults.append(FieldError(pointer, "invalid", "The period ends after it starts."))
     if faults:
         raise Invalid(faults[0].message, code="invalid_subject", errors=faults)
+
+
+def _told_faults(changes: Mapping[str, Any], at: str) -> list[FieldError]:
+    faults = [
+        *text_fault(changes.get("display_name") or "", f"{at}/displayName"),
+        *text_fault(changes.get("stripe_customer_id") or "", f"{at}/stripeCustomerId"),
+    ]
+    if len(orjson.dumps(changes.get("metadata"))) > LARGEST_METADATA:
+        message = f"The metadata are larger than {LARGEST_METADATA} bytes."
+        faults.append(FieldError(f"{at}/metadata", "too_large", message))
+    return faults
 
 
 def _write(one: Description, existing: Subject | None, scope: UUID) -> Subject:

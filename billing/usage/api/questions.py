@@ -1,7 +1,7 @@
 """From a request to a checked question about a meter."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
@@ -19,6 +19,8 @@ from kernel.tenancy import tenant_or_none
 
 _FILTERS: Final = "filterGroupBy"
 _ADVANCED: Final = "advancedMeterGroupByFilters"
+LONGEST_OF_LEVELS: Final = {"MINUTE": timedelta(days=31), "HOUR": timedelta(days=1_100)}
+"""What a query of levels may span, by the size of its windows."""
 
 
 class Asked(msgspec.Struct, rename="camel", kw_only=True):
@@ -118,11 +120,8 @@ def _range_faults(meter: Meter, asked: Asked) -> list[FieldError]:
     if asked.window_time_zone and not is_zone(asked.window_time_zone):
         message = f"{asked.window_time_zone!r} is no IANA time zone."
         faults.append(FieldError("/windowTimeZone", "invalid_time_zone", message))
-    short = asked.window_size in {WindowSize.MINUTE, WindowSize.HOUR}
-    if short and not asked.start and meter.aggregation == Aggregation.WEIGHTED_SUM:
-        # A level has a row in every window, so their number must be bounded.
-        message = f"{meter.slug} is asked by {asked.window_size} with from."
-        faults.append(FieldError("/from", "required", message))
+    if meter.aggregation == Aggregation.WEIGHTED_SUM:
+        faults += _window_faults(meter, asked)
     of_gate = meter.origin == Origin.GATE
     if of_gate and asked.window_size == WindowSize.MINUTE:
         message = f"{meter.slug} is kept in buckets of 15 minutes: ask for HOUR or longer."
@@ -131,6 +130,20 @@ def _range_faults(meter: Meter, asked: Asked) -> list[FieldError]:
         message = f"{meter.slug} is read for one tenant: name it in Innkeeper-Tenant."
         faults.append(FieldError("", "tenant_required", message))
     return faults
+
+
+def _window_faults(meter: Meter, asked: Asked) -> list[FieldError]:
+    """Bound the windows of levels, which have a row in each: nobody reads a million."""
+    longest = LONGEST_OF_LEVELS.get(asked.window_size or "")
+    if longest is None:
+        return []
+    if asked.start is None:
+        message = f"{meter.slug} is asked by {asked.window_size} with from."
+        return [FieldError("/from", "required", message)]
+    if (asked.end or datetime.now(UTC)) - asked.start > longest:
+        message = f"{meter.slug} is asked by {asked.window_size} for {longest.days} days at most."
+        return [FieldError("/from", "too_many_windows", message)]
+    return []
 
 
 def _group_faults(meter: Meter, asked: Asked, filtered: Mapping[str, Any]) -> list[FieldError]:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from audit.services import audited, record
 from billing.usage import actions, paths
+from billing.usage.metadata import LONGEST_NAME, metadata_faults, text_fault
 from billing.usage.models import OPERATOR, Aggregation, Meter
 from billing.usage.models.meters import SLUG_PATTERN
 from billing.usage.queries.archives import is_archived
@@ -57,6 +58,7 @@ class Definition:
             faults.append(FieldError("/eventType", "invalid", message))
         faults += self._value_faults()
         faults += group_faults(self.group_by, self.value_property)
+        faults += told_faults(self.name, self.description, self.metadata)
         if faults:
             raise Invalid(faults[0].message, code="invalid_meter", errors=faults)
 
@@ -114,12 +116,15 @@ def update(meter: Meter, changes: Mapping[str, Any]) -> Meter:
     New groups are counted back over all earlier events.
 
     Raises:
-        kernel.errors.Invalid: a group key or path breaks a rule.
+        kernel.errors.Invalid: a group key or path breaks a rule, or a text is too long.
         kernel.errors.Conflict: other groups, and some of the meter's events were archived: they
             could not be counted anew.
     """
     groups = changes.get("group_by", meter.group_by)
     faults = group_faults(groups, meter.value_property)
+    faults += told_faults(
+        changes.get("name", ""), changes.get("description", ""), changes.get("metadata", {})
+    )
     if faults:
         raise Invalid(faults[0].message, code="invalid_meter", errors=faults)
     with audited():
@@ -191,6 +196,15 @@ def group_faults(groups: Mapping[str, str], value_property: str | None) -> list[
             faults.append(FieldError(pointer, "invalid", "The value cannot be a group."))
         faults += path_faults(path, pointer)
     return faults
+
+
+def told_faults(name: str, description: str, metadata: Mapping[str, str]) -> list[FieldError]:
+    """Name what is too long of what is said about a meter."""
+    return [
+        *text_fault(name, "/name", LONGEST_NAME),
+        *text_fault(description, "/description"),
+        *metadata_faults(metadata),
+    ]
 
 
 def _group_paths(groups: Mapping[str, str]) -> list[str]:

@@ -103,6 +103,43 @@ def test_meters__change__keeps_what_is_absent_and_clears_null(house):
 
 
 @pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("name", "n" * 257),
+        ("description", "d" * 1_025),
+        ("metadata", {"key": "v" * 1_025}),
+        ("metadata", {"k" * 257: "v"}),
+        ("metadata", {str(number): "v" for number in range(51)}),
+    ],
+)
+def test_meters__more_said_than_is_kept__is_refused_at_its_place(house, member, value):
+    made = call(house.key, "POST", "v1/meters", new(), 201)
+
+    for refused in (
+        call(house.key, "POST", "v1/meters", new(**{member: value}), 400),
+        call(house.key, "PUT", f"v1/meters/{made['id']}", {member: value}, 400),
+    ):
+        assert refused["errors"][0]["pointer"].startswith(f"/{member}")
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("windowSize=HOUR", "required"),
+        ("windowSize=MINUTE&from=0001-01-01T00:00:00Z", "too_many_windows"),
+        ("windowSize=HOUR&from=2000-01-01T00:00:00Z", "too_many_windows"),
+        ("windowSize=MINUTE&from=2026-01-01T00:00:00Z&to=2026-02-02T00:00:00Z", "too_many_windows"),
+    ],
+)
+def test_query__more_windows_of_levels_than_anybody_reads__is_refused(house, query, code):
+    meter = define(house.id, "WEIGHTED_SUM")
+
+    body = call(house.key, "GET", f"v1/meters/{meter.slug}/query?{query}", status=400)
+
+    assert code in {fault["code"] for fault in body["errors"]}
+
+
+@pytest.mark.parametrize(
     ("query", "code"),
     [
         ("from=2026-03-02T00:00:00Z&to=2026-03-01T00:00:00Z", "invalid_range"),
