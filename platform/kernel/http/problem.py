@@ -18,11 +18,12 @@ from django.core.exceptions import (
     SuspiciousOperation,
     TooManyFieldsSent,
 )
-from django.db import InterfaceError, OperationalError
+from django.db import IntegrityError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.multipartparser import MultiPartParserError
 from django.http.request import RawPostDataException, UnreadablePostError
 from django.views.decorators.csrf import requires_csrf_token
+from psycopg.errors import UniqueViolation
 from rest_framework import exceptions as drf
 from rest_framework.response import Response
 
@@ -141,10 +142,7 @@ def translate(raised: BaseException) -> DomainError | None:
         return errors.Invalid("The request body could not be read.", code="malformed_body")
     if isinstance(raised, SuspiciousOperation):
         return errors.Invalid("The request is malformed.", code="malformed_request")
-    if isinstance(raised, OperationalError | InterfaceError):
-        _log.error("database.unavailable", error=str(raised).strip())
-        return errors.Unavailable("The database does not answer. Try again.", retry_after=1)
-    return None
+    return _of_database(raised)
 
 
 def flatten(detail: Any, pointer: str) -> list[FieldError]:
@@ -169,6 +167,17 @@ def flatten(detail: Any, pointer: str) -> list[FieldError]:
 
 def _at(pointer: str, name: object) -> str:
     return f"{pointer}/{str(name).replace('~', '~0').replace('/', '~1')}"
+
+
+def _of_database(raised: BaseException) -> DomainError | None:
+    """Tell a database that does not answer, and a race that only a unique index has seen."""
+    if isinstance(raised, OperationalError | InterfaceError):
+        _log.error("database.unavailable", error=str(raised).strip())
+        return errors.Unavailable("The database does not answer. Try again.", retry_after=1)
+    if isinstance(raised, IntegrityError) and isinstance(raised.__cause__, UniqueViolation):
+        _log.warning("database.conflict", constraint=raised.__cause__.diag.constraint_name)
+        return errors.Conflict("Somebody did the same at the same moment: look, then try again.")
+    return None
 
 
 def _of_drf(raised: drf.APIException) -> DomainError:

@@ -20,6 +20,8 @@ EXPECTED = {
     "denied": (403, "forbidden"),
     "suspicious": (400, "malformed_request"),
     "database": (503, "unavailable"),
+    "race": (409, "conflict"),
+    "broken_rule": (500, "internal_error"),
     "throttled": (400, "invalid"),
     "bug": (500, "internal_error"),
 }

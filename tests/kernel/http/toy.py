@@ -3,8 +3,9 @@
 from typing import ClassVar
 
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
-from django.db import OperationalError
+from django.db import IntegrityError, OperationalError
 from django.urls import path
+from psycopg.errors import CheckViolation, UniqueViolation
 from rest_framework import serializers
 from rest_framework.exceptions import Throttled
 from rest_framework.response import Response
@@ -34,9 +35,13 @@ RAISED = {
     "denied": PermissionDenied("secret reason"),
     "suspicious": SuspiciousOperation("secret reason"),
     "database": OperationalError("secret reason"),
+    "race": IntegrityError("secret reason"),
+    "broken_rule": IntegrityError("secret reason"),
     "throttled": Throttled(),
     "bug": RuntimeError("secret reason"),
 }
+RAISED["race"].__cause__ = UniqueViolation("secret reason")
+RAISED["broken_rule"].__cause__ = CheckViolation("secret reason")
 
 
 class NameSerializer(serializers.Serializer):
