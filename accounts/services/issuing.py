@@ -1,14 +1,18 @@
 """What issuing a key asks for, whoever it is for."""
 
 import ipaddress
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
+
+from django.utils import timezone
 
 from accounts.models import Environment
-from kernel.authz import PERMISSION_PATTERN
+from accounts.models.keys import Credential
+from kernel.authz import PERMISSION_PATTERN, current_principal
 from kernel.errors import FieldError, Invalid
+from kernel.gate.keys import MintedKey
 from kernel.gate.projection import Burst, Override
 
 MAX_LIFETIME: Final = timedelta(days=365)
@@ -69,6 +73,35 @@ class NewKey:
     def end(self, now: datetime) -> datetime:
         """Give when the key expires."""
         return self.expires_at or now + MAX_LIFETIME
+
+
+def drafted(new: NewKey, minted: MintedKey, permissions: Sequence[str]) -> dict[str, Any]:
+    """Give the columns that a new key of either kind has, made by the caller now."""
+    now, principal = timezone.now(), current_principal()
+    return {
+        "name": new.name.strip(),
+        "public_id": minted.public_id,
+        "prefix": minted.prefix,
+        "permissions": list(permissions),
+        "cidrs": new.networks(),
+        "environment": new.environment,
+        "expires_at": new.end(now),
+        "created_at": now,
+        "created_by_kind": principal.kind,
+        "created_by_id": principal.id,
+    }
+
+
+def told(key: Credential) -> dict[str, Any]:
+    """Give what the audit log says about a new key of either kind."""
+    return {
+        "name": key.name,
+        "public_id": key.public_id,
+        "permissions": list(key.permissions),
+        "cidrs": list(key.cidrs),
+        "expires_at": key.expires_at,
+        "environment": key.environment,
+    }
 
 
 def _name_faults(name: str) -> Iterator[FieldError]:

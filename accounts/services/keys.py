@@ -12,9 +12,8 @@ from accounts.events import KeyCreated, KeyRevoked
 from accounts.models import ApiKey, Environment
 from accounts.permissions import DEFAULT_KEY_PERMISSIONS
 from accounts.services.granting import require_ceiling, within_ceiling
-from accounts.services.issuing import NewKey
+from accounts.services.issuing import NewKey, drafted, told
 from audit.services import audited, record
-from kernel.authz import current_principal
 from kernel.errors import Forbidden
 from kernel.events import emit
 from kernel.gate import keys as format_of_keys
@@ -43,24 +42,10 @@ def create(new: NewKey) -> IssuedKey:
         kernel.errors.Forbidden: a permission that the caller lacks (``permission_ceiling``), or
             none left of the default set.
     """
-    now = timezone.now()
-    new.check(now)
+    new.check(timezone.now())
     permissions = grants_of(new)
     minted = format_of_keys.mint(format_of_keys.TENANT, test=new.environment == Environment.TEST)
-    principal = current_principal()
-    key = ApiKey(
-        tenant_id=current_tenant(),
-        name=new.name.strip(),
-        public_id=minted.public_id,
-        prefix=minted.prefix,
-        permissions=list(permissions),
-        cidrs=new.networks(),
-        environment=new.environment,
-        expires_at=new.end(now),
-        created_at=now,
-        created_by_kind=principal.kind,
-        created_by_id=principal.id,
-    )
+    key = ApiKey(tenant_id=current_tenant(), **drafted(new, minted, permissions))
     _take_limits(key, new)
     with audited():
         _ROWS.insert(key)
@@ -148,12 +133,7 @@ def _tell_created(key: ApiKey) -> None:
         target_type="key",
         target_id=key.shown_id,
         after={
-            "name": key.name,
-            "public_id": key.public_id,
-            "permissions": list(key.permissions),
-            "cidrs": list(key.cidrs),
-            "expires_at": key.expires_at,
-            "environment": key.environment,
+            **told(key),
             "daily": None if key.daily_inherits else {"limit": key.daily_limit},
             "burst": None
             if key.burst_inherits

@@ -9,9 +9,8 @@ from accounts import queries
 from accounts.actions import PLATFORM_KEY_CREATED, PLATFORM_KEY_REVOKED
 from accounts.models import Environment, PlatformKey
 from accounts.services.granting import require_ceiling
-from accounts.services.issuing import NewKey
+from accounts.services.issuing import NewKey, drafted, told
 from audit.services import audited, record
-from kernel.authz import current_principal
 from kernel.errors import Invalid
 from kernel.gate import keys as format_of_keys
 from kernel.gate import projection
@@ -32,8 +31,7 @@ def create(new: NewKey) -> IssuedPlatformKey:
         kernel.errors.Invalid: a fault of form, permissions missing, or limits given.
         kernel.errors.Forbidden: a permission that the caller lacks (``permission_ceiling``).
     """
-    now = timezone.now()
-    new.check(now)
+    new.check(timezone.now())
     if new.permissions is None:
         raise Invalid("Name the permissions of a platform key.", pointer="/permissions")
     if new.daily is not None or new.burst is not None:
@@ -41,19 +39,7 @@ def create(new: NewKey) -> IssuedPlatformKey:
     permissions = tuple(dict.fromkeys(new.permissions))
     require_ceiling(permissions, "/permissions")
     minted = format_of_keys.mint(format_of_keys.PLATFORM, test=new.environment == Environment.TEST)
-    principal = current_principal()
-    key = PlatformKey(
-        name=new.name.strip(),
-        public_id=minted.public_id,
-        prefix=minted.prefix,
-        permissions=list(permissions),
-        cidrs=new.networks(),
-        environment=new.environment,
-        expires_at=new.end(now),
-        created_at=now,
-        created_by_kind=principal.kind,
-        created_by_id=principal.id,
-    )
+    key = PlatformKey(**drafted(new, minted, permissions))
     with audited():
         key.save(force_insert=True)
         projection.put_credential(
@@ -69,14 +55,7 @@ def create(new: NewKey) -> IssuedPlatformKey:
             action=PLATFORM_KEY_CREATED.name,
             target_type="platform_key",
             target_id=key.shown_id,
-            after={
-                "name": key.name,
-                "public_id": key.public_id,
-                "permissions": list(key.permissions),
-                "cidrs": list(key.cidrs),
-                "expires_at": key.expires_at,
-                "environment": key.environment,
-            },
+            after=told(key),
         )
     return IssuedPlatformKey(key, minted.text)
 
