@@ -6,7 +6,8 @@ first connection of a session brings everything up, so tests without a database 
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from django.core.management import call_command
@@ -70,6 +71,22 @@ class SessionDatabase:
         for entry in connections.settings.values():
             entry.update(HOST=socket, NAME=name)
         os.environ.update(INNKEEPER_DB_SOCKET=socket, INNKEEPER_DB_NAME=name)
+
+    @contextmanager
+    def elsewhere(self) -> Iterator[None]:
+        """Give a block a database of its own, to do to it what would spoil other tests' rows."""
+        self.ensure()
+        assert self._cluster is not None
+        provisioner, name = self._cluster.provisioner(), f"{self._name}_elsewhere"
+        provisioner.database(name, template=TEMPLATE)
+        close_connections()
+        self._point_at(name)
+        try:
+            yield
+        finally:
+            close_connections()
+            self._point_at(self._name)
+            provisioner.drop(name)
 
     def close(self) -> None:
         """Give everything back; the last process of the run removes the cluster."""

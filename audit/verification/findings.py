@@ -10,6 +10,7 @@ class Verdict(StrEnum):
 
     INVALID = "invalid"  # stored data differs from what was sealed or signed
     MISSING = "missing"  # a sealed entry's bytes are gone
+    EMPTIED = "emptied"  # those of all entries up to a place are: what TRUNCATE leaves
     REORDERED = "reordered"  # the sealed entries stand at each other's places
     REBUILT = "rebuilt"  # the tree agrees with itself and not with a state that was signed
     GAP = "gap"  # places are not dense, or sealed places have disappeared
@@ -52,6 +53,12 @@ class LogReport:
     def note(self, verdict: Verdict) -> None:
         """Count what needs no place of its own."""
         self.counts[verdict] = self.counts.get(verdict, 0) + 1
+
+    def merge(self, former: Verdict, verdict: Verdict, detail: str, index: int) -> None:
+        """Name faults of one kind, which only together show what was done, by one finding."""
+        self.counts[verdict] = self.counts.pop(former)
+        kept = [one for one in self.findings if one.verdict is not former]
+        self.findings = [Finding(verdict, detail, index), *kept]
 
     def tell(self, verdict: Verdict, detail: str, index: int | None = None) -> None:
         """Name what is no fault and was counted already, up to the same number of findings."""

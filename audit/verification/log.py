@@ -56,6 +56,8 @@ class LogVerifier:
         self._first = trusted.size if trusted else 0
         self._growth = Growth(set(), {})
         self._pruned = pruned.NOTHING
+        self._lost = 0
+        """Entries whose bytes are gone, counted from the first place on; -1: not only those."""
         self.report = LogReport(head.log_id, head.origin, head.tenant_id, head.size)
 
     def run(self) -> LogReport:
@@ -82,13 +84,17 @@ class LogVerifier:
         if in_file is not None:
             states.append((in_file.size, in_file.root, "the anchored checkpoint"))
         states += anchored.states(self.report, self._head.log_id, notes)
+        faults = sum(self.report.counts.values())
         self._pruned = pruned.announced(self.report, self._head, self._ring)
+        if self._pruned.upto or sum(self.report.counts.values()) > faults:
+            self._lost = -1
         if self._pruned.upto:
             states.append((self._pruned.upto, self._pruned.root, "the announced pruning"))
         self._growth = Growth({size for size, _, _ in states} | {self._head.size}, self._nodes())
         if not self._begin():
             return
         self._walk()
+        self._name_emptied()
         self._check_tree()
         for note in notes:
             self._check_note(note)
@@ -145,8 +151,20 @@ class LogVerifier:
         """
         if row[3] is None and self._pruned.covers(index):
             self.report.note(Verdict.PRUNED)
-        else:
-            entry.check(self.report, index, row)
+            return
+        if row[3] is None and self._lost >= 0:
+            follows = index == self._first + self._lost
+            self._lost = self._lost + 1 if follows else -1
+        entry.check(self.report, index, row)
+
+    def _name_emptied(self) -> None:
+        """Tell a log that lost all it had, and may have grown since, from one that lost some.
+
+        Where a month was pruned, or an announcement of that is forged, entries are missing.
+        """
+        if self._lost > 1:
+            detail = f"all {self._lost} entries before place {self._first + self._lost} are gone"
+            self.report.merge(Verdict.MISSING, Verdict.EMPTIED, detail, self._first)
 
     def _check_state_entry(self, index: int, row: Sequence[Any]) -> None:
         alias = self._ring.log_alias(row[4]) if row[4] else ""

@@ -5,46 +5,22 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import UUID
 
-import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connections
 
 from audit.sealing import checkpoints, headslog
 from audit.sealing.sealer import Sealer
-from audit.services import Receipt
 from audit.tree.frontier import Frontier
 from audit.verification import storage
 from audit.verification.findings import LogReport, Verdict
-from audit.verification.run import verify
 from kernel import db
 from kernel.tenancy import tenant_context
 from tests.audit.logs import changes, rows, say
+from tests.audit.samples import FORGE, SIZE, Sample, rebuild
 from tests.audit.superuser import disarmed
-
-SIZE = 300
-
-
-class Sample:
-    """A sealed log of 300 entries with a published checkpoint, to be tampered with."""
-
-    def __init__(self, sealer: Sealer) -> None:
-        self.tenant = uuid4()
-        self.receipts: list[Receipt] = changes(self.tenant, SIZE)
-        sealer.drain()
-        self.log_id: UUID = rows("SELECT log_id FROM audit_head WHERE tenant_id = %s", self.tenant)[
-            0
-        ][0]
-        checkpoints.issue(self.log_id)
-
-    def verify(self) -> LogReport:
-        (report,) = verify(self.tenant).logs
-        return report
-
-    def event(self, index: int) -> UUID:
-        return self.receipts[index].event_id
 
 
 @pytest.fixture
@@ -129,45 +105,12 @@ def test_verify__tail_cut_off_and_head_rewound__is_a_gap_by_the_checkpoint(sampl
     assert any("anchored checkpoint knows 300 entries" in one.detail for one in report.findings)
 
 
-def _rebuild(link: psycopg.Connection, sample: Sample) -> None:
-    """Do what an expert would: recompute every hash, tile, head and stored note's root."""
-    digests = [
-        bytes(row[0])
-        for row in link.execute(
-            "SELECT e.leaf_hash FROM audit_leaf l JOIN audit_event e ON e.id = l.event_id "
-            "WHERE l.log_id = %s ORDER BY leaf_index",
-            [sample.log_id],
-        ).fetchall()
-    ]
-    link.execute(
-        "UPDATE audit_leaf l SET leaf_hash = e.leaf_hash FROM audit_event e "
-        "WHERE e.id = l.event_id AND l.log_id = %s",
-        [sample.log_id],
-    )
-    frontier = Frontier()
-    for root in frontier.extend(digests):
-        link.execute(
-            "UPDATE audit_node SET hash = %s WHERE log_id = %s AND level = %s AND idx = %s",
-            [root.hash, sample.log_id, root.level, root.index],
-        )
-    link.execute(
-        "UPDATE audit_head SET root = %s, frontier = %s WHERE log_id = %s",
-        [frontier.root(), frontier.hashes, sample.log_id],
-    )
-
-
-FORGE = (
-    "UPDATE audit_event "
-    "SET leaf = replace(convert_from(leaf, 'UTF8'), 'name 42', 'name 43')::bytea WHERE id = %s"
-)
-
-
 def test_verify__tree_rebuilt_after_an_edit__differs_from_checkpoint_and_anchor(
     sample: Sample,
 ) -> None:
     with disarmed() as link:
         link.execute(FORGE, [sample.event(42)])
-        _rebuild(link, sample)
+        rebuild(link, sample)
     report = sample.verify()
     assert (found(report), report.first_bad) == ({Verdict.REBUILT}, 0)
     details = [one.detail for one in report.findings]
@@ -187,7 +130,7 @@ def test_verify__tree_rebuilt_behind_a_checkpoint__names_the_last_good_size(
             "replace(convert_from(leaf, 'UTF8'), 'name 42', 'name 43')::bytea WHERE id = %s",
             [sample.event(SIZE + 42)],
         )
-        _rebuild(link, sample)
+        rebuild(link, sample)
     report = sample.verify()
     assert (found(report), report.first_bad) == ({Verdict.REBUILT}, SIZE)
 
@@ -197,7 +140,7 @@ def test_verify__tree_rebuilt_and_checkpoints_removed__differs_from_the_anchor(
 ) -> None:
     with disarmed() as link:
         link.execute(FORGE, [sample.event(42)])
-        _rebuild(link, sample)
+        rebuild(link, sample)
         link.execute("DELETE FROM audit_checkpoint WHERE log_id = %s", [sample.log_id])
     report = sample.verify()
     assert [(one.verdict, one.detail, one.index) for one in report.findings] == [
@@ -364,11 +307,25 @@ def test_verify__entry_without_a_place_for_long__is_unsealed(sample: Sample) -> 
     assert (found(report), report.valid) == ({Verdict.UNSEALED}, False)
 
 
-def test_verify__all_events_truncated__are_missing(sample: Sample) -> None:
+def test_verify__all_entries_deleted__is_emptied(sample: Sample, sealer: Sealer) -> None:
     with disarmed() as link:
         link.execute("DELETE FROM audit_event WHERE tenant_id = %s", [sample.tenant])
     report = sample.verify()
-    assert report.counts == {Verdict.MISSING: SIZE}
+    assert (report.counts, report.first_bad) == ({Verdict.EMPTIED: SIZE}, 0)
+    changes(sample.tenant, 5)
+    sealer.drain()
+    (finding,) = sample.verify().findings
+    assert finding.detail == "all 300 entries before place 300 are gone"
+
+
+@pytest.mark.parametrize("intact", [0, 150])
+def test_verify__all_entries_but_one_deleted__are_missing(sample: Sample, intact: int) -> None:
+    with disarmed() as link:
+        link.execute(
+            "DELETE FROM audit_event WHERE tenant_id = %s AND id <> %s",
+            [sample.tenant, sample.event(intact)],
+        )
+    assert sample.verify().counts == {Verdict.MISSING: SIZE - 1}
 
 
 def test_verify__heads_log__fixes_each_state(sample: Sample) -> None:
@@ -424,7 +381,7 @@ def test_verify__since_a_checkpoint__still_finds_a_rebuilt_tree_below_it(
     note.write_text(checkpoints.issue(sample.log_id))
     with disarmed() as link:
         link.execute(FORGE, [sample.event(42)])
-        _rebuild(link, sample)
+        rebuild(link, sample)
     out = StringIO()
     with pytest.raises(CommandError):
         call_command("audit_verify", "--since", str(note), stdout=out)
