@@ -1,15 +1,13 @@
 """Writers of rows: CSV that no spreadsheet executes, and Parquet."""
 
-import csv
 import importlib
-import io
 from collections.abc import Sequence
 from typing import Any, BinaryIO, Final, Protocol, cast
 
 from audit.exports.table import COLUMNS, Row
+from kernel.csv_lines import harmless, written
 from kernel.errors import NotAcceptable
 
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 _NUMBERS: Final = frozenset({"leaf_index", "schema"})
 
 
@@ -42,9 +40,7 @@ class CsvWriter:
         """Write nothing: a CSV file has no end."""
 
     def _write_lines(self, lines: Sequence[Sequence[Any]]) -> None:
-        text = io.StringIO(newline="")
-        csv.writer(text, lineterminator="\r\n").writerows(lines)
-        self._file.write(text.getvalue().encode())
+        self._file.write(written(lines))
 
 
 class ParquetWriter:
@@ -71,11 +67,6 @@ class ParquetWriter:
     def close(self) -> None:
         """Write the footer."""
         self._writer.close()
-
-
-def harmless(cell: object) -> object:
-    """Put an apostrophe before a text that a spreadsheet would take for a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
 
 
 def parquet_library() -> tuple[Any, Any]:

@@ -25,4 +25,24 @@ EVENT_CORRECTED: Final = Action(
     "{actor} corrected {target}",
     help="A usage event counts with other data from now on; what was sent stays listed.",
 )
-ALL: Final = (METER_CREATED, METER_UPDATED, METER_DELETED, EVENT_VOIDED, EVENT_CORRECTED)
+USAGE_EXPORTED: Final = Action(
+    "usage.exported",
+    Severity.NOTICE,
+    "{actor} exported the usage of {target}",
+    help="Figures of a meter left as a file.",
+)
+EVENTS_EXPORTED: Final = Action(
+    "usage.events_exported",
+    Severity.NOTICE,
+    "{actor} exported usage events",
+    help="Usage events left as a file.",
+)
+ALL: Final = (
+    METER_CREATED,
+    METER_UPDATED,
+    METER_DELETED,
+    EVENT_VOIDED,
+    EVENT_CORRECTED,
+    USAGE_EXPORTED,
+    EVENTS_EXPORTED,
+)

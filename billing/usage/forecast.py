@@ -16,11 +16,13 @@ unless a day was negative. Arithmetic is exact until the last step, rounded to s
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from math import isqrt
 from typing import Final
+
+from billing.usage.exact import EXACT, added
 
 HISTORY: Final = 28
 """How many complete days are looked at, at most."""
@@ -61,10 +63,12 @@ class Remaining:
 
     def by_weekday(self) -> dict[int, Fraction]:
         """Give how many days of each weekday (Monday is 0) are still to come."""
-        found: dict[int, Fraction] = defaultdict(Fraction)
+        weeks, more = divmod(max((self.end - self.today).days - 1, 0), 7)
+        first = self.today.weekday() + 1
+        found = dict.fromkeys(range(7), Fraction(weeks))
+        for weekday in range(first, first + more):
+            found[weekday % 7] += 1
         found[self.today.weekday()] += self.share
-        for ahead in range(1, (self.end - self.today).days):
-            found[(self.today + timedelta(days=ahead)).weekday()] += 1
         return found
 
 
@@ -79,17 +83,17 @@ def forecast(
     if len(days) < FEWEST:
         return None
     seasonal = len(days) >= TWO_WEEKS
-    seasons: dict[int, list[Fraction]] = defaultdict(list)
+    amounts: dict[int, list[Decimal]] = defaultdict(list)
     for day, amount in days:
-        seasons[day.weekday() if seasonal else 0].append(Fraction(amount))
-    means = {season: _sum(amounts) / len(amounts) for season, amounts in seasons.items()}
+        amounts[day.weekday() if seasonal else 0].append(amount)
+    seasons = {season: _season(all_) for season, all_ in amounts.items()}
     ahead: dict[int, Fraction] = defaultdict(Fraction)
     for weekday, many in remaining.by_weekday().items():
         ahead[weekday if seasonal else 0] += many
     so_far = Fraction(used)
-    expected = so_far + _sum(many * means[season] for season, many in ahead.items())
-    noise = _sum((one - means[season]) ** 2 for season, all_ in seasons.items() for one in all_)
-    spread = _sum(many + many * many / len(seasons[season]) for season, many in ahead.items())
+    expected = so_far + _sum(many * seasons[season].mean for season, many in ahead.items())
+    noise = _sum(season.noise for season in seasons.values())
+    spread = _sum(many + many * many / seasons[season].days for season, many in ahead.items())
     variance = noise / (len(days) - len(seasons)) * spread
     floor = so_far if all(amount >= 0 for _, amount in days) else None
     return Forecast(
@@ -98,6 +102,21 @@ def forecast(
         value=rounded(expected),
         intervals=tuple(_interval(level, expected, variance, floor) for level in LEVELS),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Season:
+    """Days that share a mean; ``noise`` is the sum of their squared distances from it."""
+
+    days: int
+    mean: Fraction
+    noise: Fraction
+
+
+def _season(amounts: Sequence[Decimal]) -> _Season:
+    total = Fraction(added(amounts))
+    squares = Fraction(added(EXACT.multiply(amount, amount) for amount in amounts))
+    return _Season(len(amounts), total / len(amounts), squares - total * total / len(amounts))
 
 
 def _sum(amounts: Iterable[Fraction]) -> Fraction:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
 from bench.latency.calls import Call, json_call
@@ -189,6 +190,13 @@ def list_events(world: World) -> Call:
     return json_call("GET", "/api/v2/events", world.tenant.key, query=query)
 
 
+def export_events(world: World) -> Call:
+    """One subject's events since yesterday."""
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    query = urlencode({"type": METER_EVENT, "subject": "subject-1", "from": yesterday})
+    return json_call("GET", f"{V1}/events/export", world.tenant.key, query=query)
+
+
 def ask_access(world: World) -> Call:
     """Three features of one customer."""
     body = {"customers": [world.tenant.slug], "features": ["seats", "sso", "processed_units"]}
@@ -206,6 +214,8 @@ CASES: dict[str, Case] = {
         always(lambda world: json_call("GET", f"{V1}/usage/current", world.tenant.key)),
         "usage.routes",
     ),
+    "GET /api/v1/usage/export": read("/usage/export", f"meter={METER}&windowSize=DAY"),
+    "GET /api/v1/events/export": Case(always(export_events)),
     "GET /api/v1/usage/analytics": Case(
         always(lambda world: json_call("GET", f"{V1}/usage/analytics", world.tenant.key)),
         "usage.routes",

@@ -13,10 +13,11 @@ from billing.usage import permissions
 from billing.usage.api import parameters
 from billing.usage.api.lines import take_lines
 from billing.usage.api.reach import reach
+from billing.usage.api.searches import FILTERS, searched
 from billing.usage.api.shapes import EventSerializer, IngestedSerializer
 from billing.usage.cloudevents import LINES, decode, media_type
 from billing.usage.queries import customers
-from billing.usage.queries.events import Listed, Search, search
+from billing.usage.queries.events import Listed, search
 from billing.usage.services.grouping import take
 from billing.usage.services.ingest import Reporter, ingest
 from kernel.authz import Access, PrincipalKind, Scope
@@ -69,15 +70,10 @@ class Events(HotEndpoint):
         """Answer GET."""
         query = request.GET
         with reach():
-            wanted = Search(
+            wanted = searched(
+                query,
                 limit=parameters.number(query, "limit", MOST_LISTED, MOST_LISTED),
-                start=parameters.time(query, "from") or datetime.now(UTC) - RECENT,
-                end=parameters.time(query, "to"),
-                ingested_start=parameters.time(query, "ingestedAtFrom"),
-                ingested_end=parameters.time(query, "ingestedAtTo"),
-                id=query.get("id"),
-                subject=query.get("subject"),
-                tenants=[customers.find(text) for text in query.getlist("customerId")],
+                start=datetime.now(UTC) - RECENT,
             )
             return json_response(dumps([shown(event) for event in search(wanted)]))
 
@@ -105,13 +101,7 @@ class Events(HotEndpoint):
 
     @extend_schema(
         parameters=[
-            OpenApiParameter("id", str, description="Part of an id."),
-            OpenApiParameter("subject", str, description="Part of a subject."),
-            OpenApiParameter("customerId", str, many=True),
-            OpenApiParameter("from", datetime, description="Default: 72 hours ago."),
-            OpenApiParameter("to", datetime),
-            OpenApiParameter("ingestedAtFrom", datetime),
-            OpenApiParameter("ingestedAtTo", datetime),
+            *FILTERS,
             OpenApiParameter("limit", int, description="1 to 100, default 100."),
         ],
         responses=IngestedSerializer(many=True),

@@ -135,10 +135,11 @@ def _answer(request: Request, question: Question) -> Response:
     body: dict[str, Any] = {"from": question.start, "to": question.end}
     body["windowSize"] = question.window
     body = {name: value for name, value in body.items() if value is not None}
-    return Response(body | {"data": [_shown(row) for row in rows]})
+    return Response(body | {"data": [row_shown(row) for row in rows]})
 
 
-def _shown(row: Row) -> dict[str, Any]:
+def row_shown(row: Row) -> dict[str, Any]:
+    """Render one window and group."""
     body: dict[str, Any] = {
         "value": number(row.value),
         "valueDecimal": format(row.value, "f"),

@@ -7,6 +7,7 @@ from billing.usage.api.analytics import UsageAnalytics
 from billing.usage.api.current import CurrentUsage
 from billing.usage.api.events import Events
 from billing.usage.api.events_v2 import EventsV2
+from billing.usage.api.exports import EventsExport, UsageExport
 from billing.usage.api.figures import GroupValues, Query, Subjects
 from billing.usage.api.meters import Meters, OneMeter
 
@@ -14,6 +15,8 @@ urlpatterns: list[URLPattern] = [
     path("events", Events.as_view()),
     path("events/void", Voids.as_view()),
     path("events/correct", Corrections.as_view()),
+    path("events/export", EventsExport.as_view()),
+    path("usage/export", UsageExport.as_view()),
     path("usage/current", CurrentUsage.as_view()),
     path("usage/analytics", UsageAnalytics.as_view()),
     path("meters", Meters.as_view()),

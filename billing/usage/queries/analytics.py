@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
+from billing.usage.exact import EXACT
 from billing.usage.forecast import HISTORY, Forecast, forecast
 from billing.usage.models import Aggregation, Meter, Origin
 from billing.usage.queries import meters as finding
@@ -33,7 +34,7 @@ class Change:
         """Give how much more it is now."""
         if self.value is None or self.previous is None:
             return None
-        return slots.EXACT.subtract(self.value, self.previous)
+        return EXACT.subtract(self.value, self.previous)
 
     @property
     def percent(self) -> float | None:

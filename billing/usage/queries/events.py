@@ -41,12 +41,20 @@ TEXTS: Final = {
 }  # fmt: skip
 TIMES: Final = {"time": "event.time", "ingestedAt": "event.ingested_at"}
 """Columns that conditions may be on, by OpenMeter's names."""
-_ORDER: Final = " ORDER BY event.time DESC, event.seq DESC LIMIT %(limit)s"
+# What separates the texts is in none of them.
+_TEXT: Final = (
+    "concat_ws(E'\\n', event.id, event.source, event.type, event.subject, event.data::text)"
+)
+_LISTED: Final = "SELECT * FROM ({}) AS event WHERE event.fault"
+_NEWEST_FIRST: Final = " ORDER BY event.time DESC, event.seq DESC LIMIT %(limit)s"
+_OLDEST_FIRST: Final = " ORDER BY event.time, event.seq"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """What to list. Times are half open; ``id`` and ``subject`` match any part, in any case.
+    """What to list. Times are half open; ``id``, ``source`` and ``subject`` match any part, in any
+    case, ``text`` any part of these, of the type and of the data as JSON; ``type`` matches exactly.
+    ``faulty`` lists only what does not count, or, if false, only what does.
 
     ``conditions`` are further ones on columns of TEXTS and TIMES; ``before`` is the place (time and
     sequence) of the last event of the page before.
@@ -58,7 +66,11 @@ class Search:
     ingested_start: datetime | None = None
     ingested_end: datetime | None = None
     id: str | None = None
+    source: str | None = None
+    type: str | None = None
     subject: str | None = None
+    text: str | None = None
+    faulty: bool | None = None
     tenants: Sequence[UUID] = field(default_factory=tuple)
     conditions: Sequence[tuple[str, Condition]] = field(default_factory=tuple)
     before: tuple[datetime, int] | None = None
@@ -83,7 +95,20 @@ class Listed:
 
 def search(wanted: Search) -> list[Listed]:
     """List events, newest first."""
-    parameters: dict[str, Any] = {"limit": wanted.limit}
+    statement, parameters = _written(wanted)
+    with db.cursor() as cursor:
+        cursor.execute(statement + _NEWEST_FIRST, parameters | {"limit": wanted.limit})
+        return [Listed(*row) for row in cursor.fetchall()]
+
+
+def written(wanted: Search) -> tuple[str, dict[str, Any]]:
+    """Write the statement of all events of a search, oldest first; there is no limit."""
+    statement, parameters = _written(wanted)
+    return statement + _OLDEST_FIRST, parameters
+
+
+def _written(wanted: Search) -> tuple[str, dict[str, Any]]:
+    parameters: dict[str, Any] = {}
     conditions = [_SELECT]
     tenant = tenant_or_none()
     tenants = list(wanted.tenants) or ([] if tenant is None else [tenant])
@@ -92,8 +117,11 @@ def search(wanted: Search) -> list[Listed]:
         ("event.time", "<", "end", wanted.end),
         ("event.ingested_at", ">=", "ingested_start", wanted.ingested_start),
         ("event.ingested_at", "<", "ingested_end", wanted.ingested_end),
+        ("event.type", "=", "type", wanted.type or None),
         ("event.id", "ILIKE", "id", _part(wanted.id)),
+        ("event.source", "ILIKE", "source", _part(wanted.source)),
         ("event.subject", "ILIKE", "subject", _part(wanted.subject)),
+        (_TEXT, "ILIKE", "text", _part(wanted.text)),
     ):
         if value is not None:
             conditions.append(f"AND {column} {operator} %({name})s")
@@ -107,9 +135,11 @@ def search(wanted: Search) -> list[Listed]:
     if tenants:
         conditions.append("AND event.tenant_id = ANY (%(tenants)s)")
         parameters["tenants"] = tenants
-    with db.cursor() as cursor:
-        cursor.execute(" ".join([*conditions, _ORDER]), parameters)
-        return [Listed(*row) for row in cursor.fetchall()]
+    statement = " ".join(conditions)
+    if wanted.faulty is not None:
+        what = "IS NOT NULL" if wanted.faulty else "IS NULL"
+        statement = f"{_LISTED.format(statement)} {what}"
+    return statement, parameters
 
 
 def _part(text: str | None) -> str | None:

@@ -6,7 +6,7 @@ percentiles and levels: exact, slower. Requests (the gate's own meter) come from
 in whole buckets.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -57,22 +57,33 @@ def measure(question: Question) -> list[Row]:
     Raises:
         kernel.errors.Gone: the meter needs the events themselves, and some were archived.
     """
-    names = list(question.group_by)
+    statement, parameters = written(question)
+    with db.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        found = rows_of(question, cursor.fetchall())
+    nothing = not found and not question.group_by and question.window is None
+    if nothing and question.meter.aggregation in _ZERO_WHEN_EMPTY:
+        return [_nothing(question)]
+    return found
+
+
+def written(question: Question) -> tuple[str, dict[str, Any]]:
+    """Write the statement of a question, and its parameters.
+
+    Raises:
+        kernel.errors.Gone: the meter needs the events themselves, and some were archived.
+    """
     if question.meter.aggregation in OF_SINGLE_EVENTS:
         _need_events(question)
     if question.meter.aggregation == Aggregation.WEIGHTED_SUM:
-        statement, parameters = levels.statement(question, _columns(question))
-    elif question.window is None:
-        statement, parameters = _whole(question)
-    else:
-        statement, parameters = _windowed(question)
-    with db.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        found = [row for row in cursor.fetchall() if row[0] is not None and row[2] is not None]
-    nothing = not found and not names and question.window is None
-    if nothing and question.meter.aggregation in _ZERO_WHEN_EMPTY:
-        return [_nothing(question)]
-    return [_row(names, row) for row in found]
+        return levels.statement(question, _columns(question))
+    return _whole(question) if question.window is None else _windowed(question)
+
+
+def rows_of(question: Question, found: Iterable[Sequence[Any]]) -> list[Row]:
+    """Read rows of the statement of a question; those without a figure are none."""
+    names = list(question.group_by)
+    return [_row(names, row) for row in found if row[0] is not None and row[2] is not None]
 
 
 def _need_events(question: Question) -> None:

@@ -5,14 +5,14 @@ them, whatever the number of meters, and none for a record that no meter needs. 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
-from functools import reduce
+from decimal import Context, Decimal
 from typing import Any, Final
 from uuid import UUID
 
+from billing.usage.exact import EXACT, added
 from billing.usage.models import Aggregation, Meter, Origin
 from billing.usage.models.meters import OF_SINGLE_EVENTS
 from billing.usage.queries.civil import Span
@@ -80,8 +80,6 @@ UNION ALL
   GROUP BY 2 ORDER BY 3 DESC, 2 LIMIT $6)
 """
 KEY_PREFIX: Final = "key"
-EXACT: Final = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
-"""Sums and differences keep every digit: Python's own context would round to 28."""
 _AVERAGE_DIGITS: Final = 20
 
 
@@ -169,11 +167,6 @@ def joined(aggregation: Aggregation, parts: Sequence[Part]) -> Decimal | None:
     if aggregation == Aggregation.MIN:
         return min((part.lowest for part in parts if part.lowest is not None), default=None)
     return max((part.highest for part in parts if part.highest is not None), default=None)
-
-
-def added(amounts: Iterable[Decimal | None]) -> Decimal:
-    """Add up amounts, to the last digit; None adds nothing."""
-    return reduce(EXACT.add, (amount for amount in amounts if amount is not None), Decimal(0))
 
 
 def _read_kept(
