@@ -16,22 +16,18 @@ Inside the transaction of a change, say what changes::
         )
 
 - ``audited()`` is ``kernel.db.atomic()`` under a telling name; nested blocks join the outermost
-one, and a
-  request's unsafe method is one already. All entries of a transaction are ONE insert, its last
-  statement.
-- Actor, request id, address and browser come from the running request; the tenant from the tenant
-context
+  one, and a request's unsafe method is one already. All entries of a transaction are ONE insert,
+  its last statement.
+- Actor, request id, address and browser come from the running request; the tenant from the context
   (pass ``tenant_id=`` for another one, such as a tenant that is just being made).
 - A failed INSERT of the entry fails the change. A rolled-back change leaves no entry.
 - Declare actions in ``<app>/actions.py`` with :class:`audit.registry.Action` and register them in
-the
-  AppConfig's ``ready()``. Personal fields named there stand in the entry as salted commitments
+  the AppConfig's ``ready()``. Personal fields named there stand in the entry as salted commitments
   only.
-- Refused attempts and sensitive reads have a transaction of their own: :func:`record_denied`,
-  :func:`record_read`.
+- Refused and failed attempts and sensitive reads have a transaction of their own:
+  :func:`record_denied`, :func:`record_failed`, :func:`record_read`.
 - Critical tables add :class:`audit.guard.AuditGuard` to their migration: then a commit that touches
-them
-  without an entry of the same tenant fails, whoever wrote it.
+  them without an entry of the same tenant fails, whoever wrote it.
 """
 
 from audit.models import Outcome, Stream

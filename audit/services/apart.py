@@ -9,6 +9,7 @@ from uuid import UUID
 
 from audit.actions import ACCESS_DENIED, DATA_READ
 from audit.models import Outcome
+from audit.services.context import Context
 from audit.services.recording import Receipt, record
 from kernel import db
 
@@ -20,6 +21,7 @@ def record_denied(
     target_id: str = "",
     tenant_id: UUID | None = None,
     metadata: Mapping[str, Any] | None = None,
+    context: Context | None = None,
 ) -> Receipt:
     """Record an attempt that was refused. Call it after the rollback, outside any transaction."""
     with db.atomic():
@@ -29,6 +31,7 @@ def record_denied(
             target_id=target_id,
             tenant_id=tenant_id,
             metadata=metadata,
+            context=context,
             outcome=Outcome.DENIED,
         )
 
@@ -40,6 +43,7 @@ def record_failed(
     target_id: str = "",
     tenant_id: UUID | None = None,
     metadata: Mapping[str, Any] | None = None,
+    context: Context | None = None,
 ) -> Receipt:
     """Record an attempt that failed, such as a sign-in with a wrong password."""
     with db.atomic():
@@ -49,6 +53,7 @@ def record_failed(
             target_id=target_id,
             tenant_id=tenant_id,
             metadata=metadata,
+            context=context,
             outcome=Outcome.FAILED,
         )
 
@@ -60,6 +65,7 @@ def record_read(
     target_id: str = "",
     tenant_id: UUID | None = None,
     metadata: Mapping[str, Any] | None = None,
+    context: Context | None = None,
 ) -> Receipt:
     """Record a sensitive read.
 
@@ -74,4 +80,5 @@ def record_read(
             target_id=target_id,
             tenant_id=tenant_id,
             metadata=metadata,
+            context=context,
         )

@@ -3,46 +3,35 @@
 The composition root hangs these functions into :data:`kernel.http.hooks.hooks`.
 """
 
-from audit.actions import ACCESS_DENIED, DATA_READ, EVENTS_VIEWED
-from audit.models import Outcome, Stream
+from audit.actions import DATA_READ, EVENTS_VIEWED
 from audit.permissions import READ, VIEW
+from audit.services.apart import record_denied, record_read
 from audit.services.context import Context
-from audit.services.recording import record
-from kernel import db
 from kernel.authz import Access, Principal
 from kernel.errors import DomainError
 from kernel.http.context import RequestContext
 
 
 def denied(facts: RequestContext, principal: Principal, error: DomainError) -> None:
-    """Record that a known caller was refused, after the rollback, in an own short transaction."""
-    with db.atomic():
-        record(
-            action=ACCESS_DENIED.name,
-            target_type="route",
-            target_id=facts.route or facts.path,
-            tenant_id=principal.tenant_id,
-            metadata={"method": facts.method, "code": error.code},
-            outcome=Outcome.DENIED,
-            stream=Stream.PLATFORM,
-            context=_context(facts, principal),
-        )
+    """Record that a known caller was refused, after the rollback."""
+    record_denied(
+        target_id=facts.route or facts.path,
+        tenant_id=principal.tenant_id,
+        metadata={"method": facts.method, "code": error.code},
+        context=_context(facts, principal),
+    )
 
 
 def sensitive_read(facts: RequestContext, principal: Principal, access: Access) -> None:
-    """Record a sensitive read. The commit does not wait for the disk: nothing changed."""
+    """Record a sensitive read."""
     action = EVENTS_VIEWED if access.permission in (READ.name, VIEW.name) else DATA_READ
-    with db.atomic():
-        with db.cursor() as cursor:
-            cursor.execute("SET LOCAL synchronous_commit = off")
-        record(
-            action=action.name,
-            target_type="route",
-            target_id=facts.route or facts.path,
-            tenant_id=principal.tenant_id,
-            metadata={"method": facts.method},
-            context=_context(facts, principal),
-        )
+    record_read(
+        action=action.name,
+        target_id=facts.route or facts.path,
+        tenant_id=principal.tenant_id,
+        metadata={"method": facts.method},
+        context=_context(facts, principal),
+    )
 
 
 def _context(facts: RequestContext, principal: Principal) -> Context:
