@@ -20,10 +20,10 @@ from audit.queries.retention import may_lack
 from kernel.authz import Access, Scope
 from kernel.errors import DomainError, Gone, NotFound, Unavailable
 from kernel.http.endpoint import Endpoint
-from kernel.http.pagination import decode_cursor, encode_cursor, limit_of, select
+from kernel.http.inputs import identifier, tenant_id
+from kernel.http.pagination import select, window
 from kernel.http.render import OrjsonRenderer
 from kernel.http.schema import PAGE, page_of
-from kernel.ids import TENANT, InvalidIdError, decode
 
 FILTERS = [
     OpenApiParameter("action", str, description="Exact, or a group: `key.*`."),
@@ -121,10 +121,10 @@ class EventDetail(Endpoint):
     @extend_schema(operation_id="audit_events_read", responses=EventSerializer)
     def get(self, request: Request, event: str) -> Response:
         """Read one entry; one that retention has let go answers 410 (``audit_entries_pruned``)."""
-        identifier = _identifier(event)
-        found = Event.objects.filter(id=identifier).first()
+        event_id = _identifier(event)
+        found = Event.objects.filter(id=event_id).first()
         if found is None:
-            raise _absent(identifier)
+            raise _absent(event_id)
         return Response(render([found])[0])
 
 
@@ -141,9 +141,9 @@ class EventProof(Endpoint):
         An entry that has no place yet answers 404 with the code ``not_sealed``; ask again in a
         second. One that retention has let go is proved by its hash: ``leaf`` is empty.
         """
-        identifier = _identifier(event)
-        found = Event.objects.filter(id=identifier).first()
-        proof = inclusion(found) if found is not None else inclusion_by_hash(identifier)
+        event_id = _identifier(event)
+        found = Event.objects.filter(id=event_id).first()
+        proof = inclusion(found) if found is not None else inclusion_by_hash(event_id)
         if proof is None and found is None:
             raise NotFound
         if proof is None:
@@ -157,20 +157,13 @@ def _page(request: Request) -> dict[str, Any]:
     query = {name: request.query_params[name] for name in request.query_params}
     rows = filtered(query, Event.objects.all())
     if tenant := query.get("tenant"):
-        rows = rows.filter(tenant_id=_tenant(tenant))
-    if cursor := query.get("cursor"):
-        rows = rows.filter(id__lt=decode_cursor(cursor))
-    limit = limit_of(query)
-    found = list(rows.order_by("-id")[: limit + 1])
-    following = encode_cursor(found[limit - 1].id) if len(found) > limit else None
-    return {"items": select(render(found[:limit]), query), "next": following}
+        rows = rows.filter(tenant_id=tenant_id(tenant))
+    found, following = window(rows, query)
+    return {"items": select(render(found), query), "next": following}
 
 
 def _identifier(text: str) -> UUID:
-    try:
-        return decode(EVENT_PREFIX, text)
-    except InvalidIdError as error:
-        raise NotFound from error
+    return identifier(EVENT_PREFIX, text, "There is no such resource.", code="not_found")
 
 
 def _absent(identifier: UUID) -> DomainError:
@@ -180,13 +173,6 @@ def _absent(identifier: UUID) -> DomainError:
     if may_lack(leaf.log_id, range(leaf.leaf_index, leaf.leaf_index + 1)):
         return Gone("Retention has let this entry go.", code="audit_entries_pruned")
     return Unavailable("The stored log lacks this entry; see audit_verify.")
-
-
-def _tenant(text: str) -> UUID:
-    try:
-        return decode(TENANT, text)
-    except InvalidIdError as error:
-        raise NotFound("There is no such tenant.", code="tenant_not_found") from error
 
 
 def _proof(proof: InclusionProof) -> dict[str, Any]:

@@ -45,9 +45,9 @@ def filtered(query: Mapping[str, str], rows: QuerySet[Event]) -> QuerySet[Event]
     """
     terms = {**query}
     if actor := terms.pop("actor", ""):
-        rows = rows.filter(actor_id__in=_spellings(actor))
+        rows = rows.filter(actor_id__in=spellings(actor))
     if target := terms.pop("target", ""):
-        rows = rows.filter(target_id__in=_spellings(target))
+        rows = rows.filter(target_id__in=spellings(target))
     action = terms.pop("action", "")
     if action.endswith(".*"):
         rows = rows.filter(action__startswith=action[:-1])
@@ -86,7 +86,7 @@ def places_of(events: Sequence[Event]) -> dict[uuid.UUID, Place]:
     return {row.event_id: Place(row.log_id, row.leaf_index) for row in rows}
 
 
-def _spellings(identifier: str) -> list[str]:
+def spellings(identifier: str) -> list[str]:
     """Return an id as it was given, and as the plain UUID it may stand for."""
     prefix, _, _ = identifier.rpartition("_")
     try:
@@ -99,22 +99,27 @@ def _made(since: str, until: str) -> Q:
     """Turn times into bounds of the time-ordered id, so that the list's own index serves them."""
     condition = Q()
     if since:
-        condition &= Q(id__gte=_first_id(_moment(since, "from")))
+        condition &= Q(id__gte=_first_id(moment(since, "/query/from")))
     if until:
-        condition &= Q(id__lt=_first_id(_moment(until, "to")))
+        condition &= Q(id__lt=_first_id(moment(until, "/query/to")))
     return condition
 
 
-def _moment(text: str, name: str) -> datetime:
+def moment(text: str, pointer: str) -> datetime:
+    """Read a time of a filter; a naive one is UTC.
+
+    Raises:
+        kernel.errors.Invalid: it is none.
+    """
     try:
-        moment = datetime.fromisoformat(text)
+        read = datetime.fromisoformat(text)
     except ValueError as error:
-        raise Invalid(f"{name} is an RFC 3339 time.", pointer=f"/query/{name}") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        raise Invalid("An RFC 3339 time is needed here.", pointer=pointer) from error
+    return read if read.tzinfo else read.replace(tzinfo=UTC)
 
 
-def _first_id(moment: datetime) -> uuid.UUID:
-    milliseconds = max(0, min(int(moment.timestamp() * 1000), 2**48 - 1))
+def _first_id(at: datetime) -> uuid.UUID:
+    milliseconds = max(0, min(int(at.timestamp() * 1000), 2**48 - 1))
     return uuid.UUID(int=milliseconds << _MILLISECONDS)
 
 

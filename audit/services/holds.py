@@ -1,7 +1,6 @@
 """Legal holds: what one covers is neither pruned nor erased, until the operator releases it."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -9,8 +8,9 @@ import orjson
 
 from audit.actions import HOLD_RELEASED, HOLD_SET
 from audit.models import Hold
+from audit.queries.events import moment, spellings
 from audit.services.recording import audited, record
-from kernel import db, ids
+from kernel import db
 from kernel.errors import Invalid, NotFound
 from kernel.ids import encode, new_id
 
@@ -91,9 +91,9 @@ def _filter(given: Mapping[str, str]) -> dict[str, Any]:
         if not value or len(value) > LONGEST_TERM:
             raise Invalid("1 to 200 characters.", pointer=f"/filter/{name}")
         if name in _IDS:
-            stored[name] = _spellings(value)
+            stored[name] = spellings(value)
         elif name in _TIMES:
-            stored[name] = _moment(value, name)
+            stored[name] = moment(value, f"/filter/{name}").isoformat()
         elif name == "action":
             stored[name] = value
         else:
@@ -102,19 +102,3 @@ def _filter(given: Mapping[str, str]) -> dict[str, Any]:
                 pointer=f"/filter/{name}",
             )
     return stored
-
-
-def _spellings(identifier: str) -> list[str]:
-    prefix, _, _ = identifier.rpartition("_")
-    try:
-        return [identifier, str(ids.decode(prefix, identifier))]
-    except ids.InvalidIdError:
-        return [identifier]
-
-
-def _moment(text: str, name: str) -> str:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise Invalid("An RFC 3339 time.", pointer=f"/filter/{name}") from error
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()

@@ -22,7 +22,8 @@ from billing.usage.queries.customers import public_id
 from kernel.authz import Access, Scope
 from kernel.errors import NotFound
 from kernel.http.endpoint import Endpoint
-from kernel.ids import TENANT, InvalidIdError, decode, encode
+from kernel.http.inputs import tenant_id
+from kernel.ids import encode
 from tenants.queries import by_id
 
 _MINOR_PER_MAJOR = 100
@@ -69,9 +70,9 @@ class TenantPlan(Endpoint):
 
         What was used in the running periods stays used. Nothing is deleted by a downgrade.
         """
-        tenant_id = _tenant(tenant)
+        whose = _tenant(tenant)
         choice = parameters.body(PlanChoice, request.data)
-        return Response(held(assign(tenant_id, choice.plan)))
+        return Response(held(assign(whose, choice.plan)))
 
 
 def _tenant(text: str) -> UUID:
@@ -80,10 +81,7 @@ def _tenant(text: str) -> UUID:
     Raises:
         kernel.errors.NotFound: there is none.
     """
-    try:
-        return by_id(decode(TENANT, text)).id
-    except InvalidIdError as error:
-        raise NotFound("There is no such tenant.", code="tenant_not_found") from error
+    return by_id(tenant_id(text)).id
 
 
 def held(subscription: Subscription) -> dict[str, Any]:
