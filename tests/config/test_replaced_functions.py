@@ -28,6 +28,13 @@ def listed(folder: Path) -> dict[str, str]:
     return {name: file for file, names in _ROW.findall(text) for name in names.split(", ")}
 
 
+def read(file: Path) -> str:
+    """The text as its migration runs it: `merge.sql` stands in for its mark."""
+    merge = ROOT / "billing/usage/sql/merge.sql"
+    clause = merge.read_text(encoding="utf-8").partition("\n")[2].rstrip()
+    return file.read_text(encoding="utf-8").replace("-- {{merge}}", clause)
+
+
 @pytest.mark.parametrize("path", FOLDERS)
 def test_readme__replaced_functions__are_listed_each(path):
     folder = ROOT / path
@@ -44,9 +51,9 @@ def test_readme__file_of_a_replaced_function__is_what_runs(database, path):
             " WHERE n.nspname = $1::text AND p.proname = $2::text",
             [schema or "public", bare],
         )
-        text = (folder / file).read_text(encoding="utf-8")
+        text = read(folder / file)
         assert [body for (body,) in bodies if body in text], name
         older = replaced(folder)[name] - {file}
         for other in older:
-            stale = (folder / other).read_text(encoding="utf-8")
+            stale = read(folder / other)
             assert not [body for (body,) in bodies if body in stale], (name, other)

@@ -6,7 +6,7 @@ Sequence numbers and clocks of its events lie before those of the others (E19 of
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -14,6 +14,7 @@ from uuid import UUID
 import psycopg
 import pytest
 from django.db.utils import OperationalError
+from psycopg.errors import LockNotAvailable
 
 from billing.usage.cloudevents import decode
 from billing.usage.queries.verification import differences
@@ -22,9 +23,12 @@ from billing.usage.services.attributing import attribute_all
 from billing.usage.services.ingest import columns
 from kernel.gate.wire import conninfo
 from tests.billing.house import call
-from tests.billing.usage.reports import as_staff, define, event, report, total, word
+from tests.billing.usage.reports import NOON, as_staff, define, event, report, total, word
 
 OPERATOR = UUID(int=0)
+QUOTA = "processed_units"
+SLOTS = 8
+_PATIENCE = "SET LOCAL lock_timeout = '500ms'"
 _TAKE = (
     "SELECT billing_usage_ingest(%s, %s, NULL, %s::text[], %s::text[], %s::text[], %s::text[],"
     " %s::timestamptz[], %s::jsonb[], NULL, %s::uuid[])"
@@ -38,8 +42,20 @@ def writer(tenant_id: UUID | None, *sent: dict[str, Any]) -> Iterator[psycopg.Co
     values = [None if value is None else value.decode() for value in columns(events)[:6]]
     hints = "{" + ",".join(["NULL"] * len(sent)) + "}"
     with psycopg.connect(conninfo("staff")) as link:
+        link.execute(_PATIENCE)
         link.execute(_TAKE, [tenant_id or OPERATOR, tenant_id, *values, hints])
         yield link
+
+
+@contextmanager
+def writers(house: Any, *kinds: str, at: datetime) -> Iterator[list[psycopg.Connection]]:
+    """Hold a transaction open for each slot, all with an event of the same series of each type."""
+    facts: dict[str, Any] = {"at": at, "data": {"value": 1, "quantity": 1}}
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(writer(house.id, *(event(kind, **facts) for kind in kinds)))
+            for _ in range(SLOTS)
+        ]
 
 
 def ids(house: Any, **query: str) -> list[str]:
@@ -50,8 +66,7 @@ def ids(house: Any, **query: str) -> list[str]:
 def test_roll_ups__late_commit__is_in_the_first_read_after_it(house):
     meter = define(house.id)
     late = event(meter.slug, 5)
-    # Of another subject: a roll-up's row may have the same shard, and would be waited for.
-    others = [event(meter.slug, 1, subject="bob") for _ in range(3)]
+    others = [event(meter.slug, 1) for _ in range(3)]
 
     with writer(house.id, late) as open_one:
         for other in others:
@@ -62,6 +77,32 @@ def test_roll_ups__late_commit__is_in_the_first_read_after_it(house):
     assert (before, total(house.id, meter)) == (3, 8)
     with as_staff():
         assert [one for one in differences() if one.meter == meter.slug] == []
+
+
+def test_roll_ups__eight_writers_open_in_one_series__none_waits_for_another(house):
+    meter = define(house.id)
+
+    with writers(house, meter.slug, QUOTA, at=datetime.now(UTC)) as open_ones:
+        for one in open_ones:
+            one.commit()
+
+    assert total(house.id, meter) == SLOTS
+    path = f"v1/customers/{house.slug}/entitlements/{QUOTA}/value"
+    assert call(house.key, "GET", path)["usage"] == SLOTS
+
+
+def test_roll_ups__ninth_writer_beside_eight_open__waits_for_a_slot(house):
+    meter = define(house.id)
+    ninth = event(meter.slug)
+
+    with (
+        writers(house, meter.slug, at=NOON),
+        pytest.raises(LockNotAvailable),
+        writer(house.id, ninth),
+    ):
+        pytest.fail("nobody was waited for")
+
+    assert report(house.id, ninth) == 1
 
 
 def test_listing__late_commit__is_listed_though_newer_ones_were_before(house):
