@@ -1,5 +1,7 @@
 """Reading the keys of the tenant of the context."""
 
+from collections.abc import Sequence
+from typing import Final
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -7,7 +9,10 @@ from django.utils import timezone
 
 from accounts.models import ApiKey
 from kernel.errors import Invalid, NotFound
+from kernel.tenancy.direct import Direct
 
+_NAMED: Final = "id = ANY ($1::uuid[])"
+_KEYS: Final = Direct(ApiKey)
 STATUSES = ("active", "expired", "revoked")
 
 
@@ -41,3 +46,11 @@ def listed(*, status: str | None = None) -> QuerySet[ApiKey]:
         case "revoked":
             return rows.exclude(revoked_at=None)
     raise Invalid(f"status is one of {', '.join(STATUSES)}.", pointer="/query/status")
+
+
+class NamedKeys:
+    """How accounts answers the kernel's port ``key_names`` (:class:`kernel.ports.KeyNames`)."""
+
+    def names_of(self, key_ids: Sequence[UUID]) -> dict[UUID, str]:
+        """Name keys of the tenant of the context, ended ones too; others have no entry."""
+        return {key.id: key.name for key in _KEYS.read(_NAMED, [list(key_ids)])}

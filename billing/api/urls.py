@@ -13,6 +13,7 @@ from billing.api.plans import Plans, TenantPlan
 from billing.api.quotas import VERBS
 from billing.api.subjects import OneSubject, Subjects
 from billing.api.thresholds import Thresholds
+from billing.api.usage import FeatureUsage
 from billing.usage.api.urls import urlpatterns as usage
 from billing.usage.api.urls import v2 as usage_v2
 
@@ -23,6 +24,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *usage,
     path("access/query", AccessQuery.as_view()),
     path("usage/thresholds", Thresholds.as_view()),
+    path("usage/features", FeatureUsage.as_view()),
     path("plans", Plans.as_view()),
     path("admin/tenants/<str:tenant>/plan", TenantPlan.as_view()),
     path("features", Features.as_view()),

@@ -3,6 +3,7 @@
 The only place that knows all apps. ``ConfigConfig.ready`` imports it once they are loaded.
 """
 
+from accounts.queries.keys import NamedKeys
 from accounts.services.owners import MembershipOwners
 from audit.anchoring.service import run_anchors
 from audit.doctor import CHECKS as AUDIT_CHECKS
@@ -40,6 +41,7 @@ def compose() -> None:
     ports.owners.bind(MembershipOwners())
     ports.plans.bind(SubscribedPlans())
     ports.usage.bind(MeteredUse())
+    ports.key_names.bind(NamedKeys())
     ports.staff_sessions.bind(SignedInStaff())
     events.react(SubscriptionChanged.name, on_subscription_changed)
     events.subscribe(FeatureArchived.name, "entitlements.archived", on_feature_archived)

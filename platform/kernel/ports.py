@@ -4,6 +4,7 @@ The kernel names the question, ``config/composition.py`` binds who answers. mypy
 line; an unbound port raises and names the port.
 """
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
@@ -83,6 +84,13 @@ class UsageRecorder(Protocol):
         """
 
 
+class KeyNames(Protocol):
+    """What a tenant calls its keys."""
+
+    def names_of(self, key_ids: Sequence[UUID]) -> dict[UUID, str]:
+        """Name keys of the tenant of the context, ended ones too; others have no entry."""
+
+
 class StaffSessions(Protocol):
     """Who of the operator's staff is signed in."""
 
@@ -100,5 +108,6 @@ class StaffSessions(Protocol):
 plans: Port[Plans] = Port("plans")
 owners: Port[Owners] = Port("owners")
 usage: Port[UsageRecorder] = Port("usage")
+key_names: Port[KeyNames] = Port("key_names")
 staff_sessions: Port[StaffSessions] = Port("staff_sessions")
-ALL: tuple[Port[Any], ...] = (plans, owners, usage, staff_sessions)
+ALL: tuple[Port[Any], ...] = (plans, owners, usage, key_names, staff_sessions)

@@ -9,6 +9,7 @@ from billing.usage.api.events import Events
 from billing.usage.api.events_v2 import EventsV2
 from billing.usage.api.exports import EventsExport, UsageExport
 from billing.usage.api.figures import GroupValues, Query, Subjects
+from billing.usage.api.keys import KeyUsage
 from billing.usage.api.meters import Meters, OneMeter
 
 urlpatterns: list[URLPattern] = [
@@ -18,6 +19,7 @@ urlpatterns: list[URLPattern] = [
     path("events/export", EventsExport.as_view()),
     path("usage/export", UsageExport.as_view()),
     path("usage/current", CurrentUsage.as_view()),
+    path("usage/keys", KeyUsage.as_view()),
     path("usage/analytics", UsageAnalytics.as_view()),
     path("meters", Meters.as_view()),
     path("meters/<str:id_or_slug>", OneMeter.as_view()),

@@ -49,7 +49,7 @@ class Used:
 def current() -> tuple[Period, list[Used]]:
     """Give the running month of the tenant of the context, and the figure of each of its meters."""
     tenant_id = current_tenant()
-    period = _period(tenant_id)
+    period = running_month(tenant_id)
     meters = list(Meter.visible())
     kept = [meter for meter in meters if _is_kept(meter)]
     figures = _figures(tenant_id, [meter.id for meter in kept], period)
@@ -71,7 +71,8 @@ def _is_kept(meter: Meter) -> bool:
     return counted and meter.ready
 
 
-def _period(tenant_id: UUID) -> Period:
+def running_month(tenant_id: UUID) -> Period:
+    """Give the running month of a tenant's time zone."""
     ((zone, start, end),) = db.rows(_PERIOD, [tenant_id])
     return Period(start, end, zone)
 
