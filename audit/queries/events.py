@@ -89,10 +89,8 @@ def places_of(events: Sequence[Event]) -> dict[uuid.UUID, Place]:
 def spellings(identifier: str) -> list[str]:
     """Return an id as it was given, and as the plain UUID it may stand for."""
     prefix, _, _ = identifier.rpartition("_")
-    try:
-        return [identifier, str(ids.decode(prefix, identifier))]
-    except ids.InvalidIdError:
-        return [identifier]
+    plain = ids.read(prefix, identifier)
+    return [identifier] if plain is None else [identifier, str(plain)]
 
 
 def _made(since: str, until: str) -> Q:

@@ -19,9 +19,9 @@ from billing.entitlements.services import project
 from billing.usage.api import parameters
 from billing.usage.api.reach import reach
 from billing.usage.queries.customers import public_id
+from kernel import ids
 from kernel.authz import Access, Scope
 from kernel.http.endpoint import Endpoint
-from kernel.ids import TENANT, InvalidIdError, decode
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Names = Annotated[list[Name], msgspec.Meta(min_length=1, max_length=MOST)]
@@ -60,10 +60,10 @@ class AccessQuery(Endpoint):
 
 
 def _known(names: Sequence[str]) -> list[Known]:
-    ids = {name: _id(name) for name in names}
+    named = {name: ids.read(ids.TENANT, name) for name in names}
     return known(
-        [id_ for id_ in ids.values() if id_ is not None],
-        [name for name, id_ in ids.items() if id_ is None],
+        [id_ for id_ in named.values() if id_ is not None],
+        [name for name, id_ in named.items() if id_ is None],
     )
 
 
@@ -83,10 +83,3 @@ def _values(
 def _access(one: Known, values: dict[str, EntitlementValue | None]) -> dict[str, Any]:
     entitlements = {key: shown(value) for key, value in values.items()}
     return {"id": public_id(one.id), "key": one.slug, "entitlements": entitlements}
-
-
-def _id(name: str) -> UUID | None:
-    try:
-        return decode(TENANT, name)
-    except InvalidIdError:
-        return None

@@ -12,12 +12,12 @@ from uuid import UUID
 from billing.entitlements.models.effective import Snapshot
 from billing.entitlements.queries.snapshots import snapshot_of
 from billing.usage.queries.customers import public_id
+from kernel import ids
 from kernel.errors import NotFound, PreconditionFailed
 from kernel.gate.keys import PLATFORM
 from kernel.gate.wire import HotConnection, Statement, hot_staff
 from kernel.http.admittance import bearer
 from kernel.http.hot import HotEndpoint, HotRequest
-from kernel.ids import TENANT, InvalidIdError, decode
 
 _TENANT_HEADER: Final = "HTTP_INNKEEPER_TENANT"
 _BY_KEY: Final = Statement(
@@ -73,8 +73,8 @@ def admit(endpoint: type[HotEndpoint], request: HotRequest, id_or_key: str) -> V
 
 def _tenant_of(id_or_key: str) -> UUID | None:
     """Find the tenant that a platform key's path names; None where there is none of that key."""
-    try:
-        return decode(TENANT, id_or_key)
-    except InvalidIdError:
-        found = hot_staff().row(_BY_KEY, [id_or_key.encode()])[0]
-        return UUID(found.decode()) if found else None
+    named = ids.read(ids.TENANT, id_or_key)
+    if named is not None:
+        return named
+    found = hot_staff().row(_BY_KEY, [id_or_key.encode()])[0]
+    return UUID(found.decode()) if found else None

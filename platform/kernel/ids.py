@@ -43,15 +43,21 @@ def decode(prefix: str, text: str) -> uuid.UUID:
     Raises:
         InvalidIdError: another prefix, another length or a character outside the alphabet.
     """
+    value = read(prefix, text)
+    if value is None:
+        raise InvalidIdError(text)
+    return value
+
+
+def read(prefix: str, text: str) -> uuid.UUID | None:
+    """Read what :func:`encode` wrote; None for anything else, such as a key in an id's place."""
     head, separator, tail = text.rpartition("_")
     if not separator or head != prefix or len(tail) != _LENGTH:
-        raise InvalidIdError(text)
+        return None
     number = 0
     for character in tail:
         digit = _VALUES.get(character)
         if digit is None:
-            raise InvalidIdError(text)
+            return None
         number = number << 5 | digit
-    if number >= _MAX:
-        raise InvalidIdError(text)
-    return uuid.UUID(int=number)
+    return uuid.UUID(int=number) if number < _MAX else None

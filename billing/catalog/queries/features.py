@@ -66,10 +66,9 @@ def feature_by_key(id_or_key: str) -> Feature:
     Raises:
         kernel.errors.NotFound: there is none.
     """
-    try:
-        found = Feature.objects.filter(id=ids.decode(FEATURE_PREFIX, id_or_key)).first()
-    except ids.InvalidIdError:
-        found = Feature.objects.filter(key=id_or_key).first()
+    named = ids.read(FEATURE_PREFIX, id_or_key)
+    rows = Feature.objects.all()
+    found = (rows.filter(key=id_or_key) if named is None else rows.filter(id=named)).first()
     if found is None:
         raise NotFound("There is no such feature.")
     return found

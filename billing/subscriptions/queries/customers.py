@@ -9,9 +9,8 @@ from uuid import UUID
 from django.db import models
 
 from billing.subscriptions.models import CustomerProfile, Subscription
-from kernel import db
+from kernel import db, ids
 from kernel.errors import NotFound, PreconditionFailed
-from kernel.ids import TENANT, InvalidIdError, decode
 from kernel.tenancy import tenant_or_none
 from kernel.tenancy.direct import Direct
 from tenants.models import Status, Tenant
@@ -70,13 +69,7 @@ def find(id_or_key: str) -> Customer:
     Raises:
         kernel.errors.NotFound: no such customer, or another tenant.
     """
-    try:
-        found = ROWS.read("id = $1::uuid", [decode(TENANT, id_or_key)])
-    except InvalidIdError:
-        found = ROWS.read("slug = $1", [id_or_key])
-    if not found:
-        raise NotFound("There is no such customer.", code="customer_not_found")
-    return of_tenant(found[0])
+    return of_tenant(_seen(id_or_key))
 
 
 def of_tenant(tenant: Tenant, profile: CustomerProfile | None = None) -> Customer:
@@ -105,15 +98,21 @@ def living_id(id_or_key: str) -> UUID:
         kernel.errors.NotFound: no such customer, or another tenant.
         kernel.errors.PreconditionFailed: it is deleted.
     """
-    try:
-        found = ROWS.read("id = $1::uuid", [decode(TENANT, id_or_key)])
-    except InvalidIdError:
+    found = _seen(id_or_key)
+    if found.status == Status.CLOSED:
+        raise PreconditionFailed("The customer is deleted.", code="customer_deleted")
+    return found.id
+
+
+def _seen(id_or_key: str) -> Tenant:
+    named = ids.read(ids.TENANT, id_or_key)
+    if named is not None:
+        found = ROWS.read("id = $1::uuid", [named])
+    else:
         found = ROWS.read("slug = $1", [id_or_key])
     if not found:
         raise NotFound("There is no such customer.", code="customer_not_found")
-    if found[0].status == Status.CLOSED:
-        raise PreconditionFailed("The customer is deleted.", code="customer_deleted")
-    return found[0].id
+    return found[0]
 
 
 def search(wanted: Search) -> tuple[int, list[Customer]]:

@@ -4,9 +4,8 @@ from typing import Final
 from uuid import UUID
 
 from billing.usage.models import OPERATOR
-from kernel import db
+from kernel import db, ids
 from kernel.errors import NotFound, PreconditionFailed
-from kernel.ids import TENANT, InvalidIdError, decode
 from kernel.tenancy import tenant_or_none
 
 # Attributed to a tenant, else described by one, else a tenant's own key or id.
@@ -30,10 +29,7 @@ def owner_of(subject: str) -> UUID:
         kernel.errors.PreconditionFailed: the operator asks for one that has no customer, or whose
             customer is deleted.
     """
-    try:
-        id_: UUID | None = decode(TENANT, subject)
-    except InvalidIdError:
-        id_ = None
+    id_ = ids.read(ids.TENANT, subject)
     own = tenant_or_none()
     row = next(iter(db.rows(_OWNER, [subject, OPERATOR, id_, own])), None)
     if row is None and own is not None:

@@ -19,10 +19,9 @@ def find(id_or_key: str) -> Subject:
     Raises:
         kernel.errors.NotFound: there is none.
     """
-    try:
-        rows = Subject.objects.filter(id=ids.decode(SUBJECT_PREFIX, id_or_key))
-    except ids.InvalidIdError:
-        rows = Subject.objects.filter(key=id_or_key)
+    named = ids.read(SUBJECT_PREFIX, id_or_key)
+    rows = Subject.objects.all()
+    rows = rows.filter(key=id_or_key) if named is None else rows.filter(id=named)
     found = rows.order_by("id").first()
     if found is None:
         raise NotFound("There is no such subject.", code="subject_not_found")

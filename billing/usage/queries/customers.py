@@ -18,10 +18,7 @@ def find(id_or_key: str) -> UUID:
     Raises:
         kernel.errors.NotFound: no such customer, or another tenant.
     """
-    try:
-        tenant_id: UUID | None = ids.decode(ids.TENANT, id_or_key)
-    except ids.InvalidIdError:
-        tenant_id = None
+    tenant_id = ids.read(ids.TENANT, id_or_key)
     with db.cursor() as cursor:
         cursor.execute(
             "SELECT id FROM tenants_tenant WHERE (id = %s OR slug = %s) AND id = coalesce(%s, id)",

@@ -43,7 +43,9 @@ def _known() -> dict[UUID, list[str]]:
     with db.cursor() as cursor:
         cursor.execute(_STRAYS)
         subjects = [row[0] for row in cursor.fetchall()]
-        cursor.execute(_TENANTS, [subjects, [_tenant_id(subject) for subject in subjects]])
+        cursor.execute(
+            _TENANTS, [subjects, [ids.read(ids.TENANT, subject) for subject in subjects]]
+        )
         tenants = cursor.fetchone()[0] or []
     known: dict[UUID, list[str]] = defaultdict(list)
     for subject, tenant_id in zip(subjects, tenants, strict=True):
@@ -57,10 +59,3 @@ def _places(subjects: list[str], tenant_id: UUID) -> list[tuple[str, date]]:
     with db.cursor() as cursor:
         cursor.execute(_PLACES, [subjects, tenant_id])
         return list(cursor.fetchall())
-
-
-def _tenant_id(subject: str) -> UUID | None:
-    try:
-        return ids.decode(ids.TENANT, subject)
-    except ids.InvalidIdError:
-        return None

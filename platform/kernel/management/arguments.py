@@ -13,10 +13,8 @@ def tenant_of(text: str) -> UUID:
     Raises:
         CommandError: it is neither.
     """
+    shown = ids.read(ids.TENANT, text)
     try:
-        return ids.decode(ids.TENANT, text)
-    except ids.InvalidIdError:
-        try:
-            return UUID(text)
-        except ValueError as error:
-            raise CommandError(f"{text} is no tenant id") from error
+        return shown or UUID(text)
+    except ValueError as error:
+        raise CommandError(f"{text} is no tenant id") from error
