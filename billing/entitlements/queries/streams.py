@@ -66,10 +66,11 @@ def streams_of(
     """
     granted = granted or granted_of(snapshot)
     found = {}
+    any_granted = bool(granted.grants or granted.resets)
     for one in effective:
-        if one.feature.has_quota:
+        own = one.feature.key in snapshot.own
+        if one.feature.has_quota and (own or any_granted):
             stream = granted.on(stream_of(snapshot, one))
-            own = snapshot.own.get(one.feature.key) is not None
             if own or stream.grants or stream.resets:
                 found[one.feature.key] = stream
     return found

@@ -38,12 +38,6 @@ class Segment:
     reset: Reset = Reset.NONE
     recurs: tuple[UUID, ...] = ()
 
-    @classmethod
-    def read(cls, row: tuple[Any, ...]) -> "Segment":
-        """Read issued, start, end, reset and recurs of a row of gate.quota."""
-        issued, start, end, reset, recurs = row
-        return cls(issued, start, end, Reset(reset), tuple(recurs))
-
     def as_json(self) -> dict[str, Any]:
         """Give what gate.put_quotas reads of it."""
         return {
