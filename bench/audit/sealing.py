@@ -30,10 +30,10 @@ class WatchedSealer(Sealer):
         self.committed: dict[int, float] = {}
         self._transaction = 0
 
-    def _index(self, grown: Any) -> None:
+    def _index(self, grown: Any) -> bool:
         """Note the moment: the sealing transaction has just committed."""
         self.committed[self._transaction] = time.time()
-        super()._index(grown)
+        return super()._index(grown)
 
     def _seal(self) -> Any:
         found = super()._seal()

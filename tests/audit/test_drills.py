@@ -37,3 +37,13 @@ def test_sealer__two_of_them_and_an_idle_writer__seal_all_others_meanwhile(
     found = drill("small-storm")
     assert found["sealed"] == found["committed"] > 32
     assert (found["logs"], found["valid"]) == (4, True)
+
+
+def test_streams__worker_killed_in_the_middle__lose_nothing_and_keep_the_order(
+    database: SessionDatabase,
+) -> None:
+    """A batch that came again is the one that was under way; its entries have the same ids."""
+    found = drill("small-streamed")
+    assert found["killed"] == 3
+    assert found["entries"] == found["size"] > 90
+    assert 1 <= found["again"] <= 3
