@@ -124,8 +124,8 @@ def _known(row: tuple[Any, ...]) -> Window:
     feature, meter, start, end, hard_limit, burns, issued, *period, reset, recurs = row
     segment = None
     if burns:
-        bounds = [datetime.fromisoformat(one) for one in period]
-        segment = Segment(issued, *bounds, Reset(reset), tuple(recurs))
+        begins, ends = (datetime.fromisoformat(one) for one in period)
+        segment = Segment(issued, begins, ends, Reset(reset), tuple(recurs))
     start, end = datetime.fromisoformat(start), datetime.fromisoformat(end)
     return Window(feature, meter, start, end, hard_limit, segment=segment)
 
