@@ -8,6 +8,7 @@ import structlog
 from django.db import DatabaseError
 from django.db.utils import InterfaceError
 
+from billing.usage.queries import retention
 from billing.usage.services import archiving, attributing, draining, partitions, recounting
 from billing.usage.spool import directory_of_spool
 from kernel import db
@@ -83,7 +84,7 @@ def run_attribution(stop: threading.Event) -> None:
 def archive_months() -> None:
     """Archive and drop what has outlived its plans' retention. One worker does each month."""
     archiving.sort_strays()
-    for step in archiving.due(datetime.now(UTC).date()):
+    for step in retention.due(datetime.now(UTC).date()):
         files = archiving.archive(step)
         events = sum(file.events for file in files)
         _log.info("archive.written", month=str(step.month), files=len(files), events=events)

@@ -5,8 +5,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from billing.usage.queries import retention
+from billing.usage.queries.retention import Step
 from billing.usage.services import archiving
-from billing.usage.services.archiving import ArchiveError, Step
+from billing.usage.services.archiving import ArchiveError
 
 
 class Command(BaseCommand):
@@ -28,7 +30,7 @@ class Command(BaseCommand):
         months = None if options["month"] is None else [_month(options["month"])]
         if not options["dry_run"]:
             archiving.sort_strays(months)
-        steps = archiving.due(datetime.now(UTC).date(), months)
+        steps = retention.due(datetime.now(UTC).date(), months)
         for number, step in enumerate(steps, start=1):
             self.stdout.write(f"{number} of {len(steps)}: {_told(step)}")
             if options["dry_run"]:

@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from billing.usage.queries.archives import check
 from billing.usage.queries.verification import Difference, closed_months, compared, differences
-from billing.usage.services.archiving import checksum, directory
+from billing.usage.services.archive_files import checksum, directory
 from kernel import db
 from kernel.tenancy import across_tenants
 

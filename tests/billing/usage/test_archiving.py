@@ -13,10 +13,11 @@ import requests
 from django.core.management import call_command
 
 from billing.usage.cloudevents import decode
-from billing.usage.queries import archives
+from billing.usage.queries import archives, retention
+from billing.usage.queries.retention import Step
 from billing.usage.queries.verification import differences
-from billing.usage.services import archiving
-from billing.usage.services.archiving import Archived, ArchiveError, Step
+from billing.usage.services import archive_files, archiving
+from billing.usage.services.archiving import Archived, ArchiveError
 from billing.usage.services.ingest import ingest
 from billing.usage.services.recounting import recount
 from kernel import db
@@ -237,7 +238,7 @@ def test_update__other_groups_over_archived_events__is_refused(house, month):
 
 def test_archive__events_that_came_in_between__removes_nothing(house, month, monkeypatch):
     report(house.id, event(word(), at=within(month)))
-    read_back = archiving._read_back
+    read_back = archive_files.read_back
 
     def and_one_more(path):
         owner(
@@ -248,7 +249,7 @@ def test_archive__events_that_came_in_between__removes_nothing(house, month, mon
         )
         return read_back(path)
 
-    monkeypatch.setattr(archiving, "_read_back", and_one_more)
+    monkeypatch.setattr(archive_files, "read_back", and_one_more)
     monkeypatch.setattr(archiving, "_close", lambda step, tenant: None)
 
     with pytest.raises(ArchiveError):
@@ -259,7 +260,7 @@ def test_archive__events_that_came_in_between__removes_nothing(house, month, mon
 
 def test_archive__file_damaged_on_the_way__removes_nothing(house, month, monkeypatch):
     report(house.id, event(word(), at=within(month)))
-    monkeypatch.setattr(archiving, "_read_back", lambda path: (1, "another"))
+    monkeypatch.setattr(archive_files, "read_back", lambda path: (1, "another"))
 
     with pytest.raises(ArchiveError):
         archiving.archive(step(month, house.id))
@@ -295,7 +296,7 @@ def test_due__plans_keep_for_different_times__names_whose_time_is_over(month):
         first = date(month.year + months_later // 12, month.month, 1)
         for _ in range(months_later % 12):
             first = (first + timedelta(days=32)).replace(day=1)
-        return [(set(one.tenants), one.whole) for one in archiving.due(first, [month])]
+        return [(set(one.tenants), one.whole) for one in retention.due(first, [month])]
 
     assert ask(3) == []
     assert ask(4) == [({basic.id}, False)]
@@ -326,11 +327,11 @@ def test_command__month_that_is_due__is_archived_and_verified(house, month):
 def test_archives__file_changed_later__is_named(house, month):
     report(house.id, event(word(), at=within(month)))
     [file] = archiving.archive(step(month, house.id))
-    name = str(file.file.relative_to(archiving.directory()))
+    name = str(file.file.relative_to(archive_files.directory()))
 
     def faults() -> dict[str, str]:
         with as_staff():
-            found = archives.check(archiving.directory(), archiving.checksum)
+            found = archives.check(archive_files.directory(), archive_files.checksum)
             return {one.file: one.fault for one in found if one.file == name}
 
     assert faults() == {name: ""}

@@ -17,6 +17,7 @@ from django.db.utils import OperationalError
 from psycopg.errors import LockNotAvailable
 
 from billing.usage.cloudevents import decode
+from billing.usage.queries.retention import Step
 from billing.usage.queries.verification import differences
 from billing.usage.services import archiving
 from billing.usage.services.attributing import attribute_all
@@ -147,7 +148,7 @@ def test_archive__writer_open_in_the_month__is_waited_for_and_nothing_goes(
     with psycopg.connect(conninfo("owner"), autocommit=True) as link:
         link.execute("SELECT billing_usage_make_month(%s)", [month])
     at = datetime(2015, 7, 9, tzinfo=UTC)
-    step = archiving.Step(month, "billing_usage_event_201507", (house.id,), False)
+    step = Step(month, "billing_usage_event_201507", (house.id,), False)
     report(house.id, event(word(), at=at))
 
     with writer(house.id, event(word(), at=at)) as open_one:
