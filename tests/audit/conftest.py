@@ -1,6 +1,5 @@
 """Fixtures of the audit tests: a tenant of its own for every test, and actions to record."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from audit.sealing.sealer import Sealer
 from audit.streams import delivery
 from kernel.tenancy import tenant_context
 from tests.receivers import write_authority
+from tests.waiting import until
 
 RENAMED = Action(
     "sample.renamed",
@@ -41,10 +41,7 @@ def tenant_id() -> Iterator[UUID]:
 def sealer() -> Iterator[Sealer]:
     """The leading sealer of this test's database."""
     made = Sealer()
-    deadline = time.monotonic() + 10
-    while not made.lead():  # a former leader's session may still be ending
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until("a former leader's session has ended", made.lead)
     try:
         yield made
     finally:

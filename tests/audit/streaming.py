@@ -1,8 +1,6 @@
 """Streams, as their tests make, fill and look at them."""
 
 import json
-import time
-from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -50,13 +48,6 @@ def once(documents: list[dict[str, Any]]) -> list[int]:
     """Deduplicate by id, as a receiver would, keeping the first of each."""
     first = {one["id"]: one["leaf_index"] for one in documents if "leaf_index" in one}
     return list(first.values())
-
-
-def with_patience(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def failing_once(made: Made) -> None:

@@ -6,7 +6,6 @@ RFC 6962 tree of its own) and the program `openssl` know nothing of Innkeeper.
 
 import shutil
 import subprocess
-import time
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -36,6 +35,7 @@ from audit.sealing.sealer import Sealer
 from kernel.tenancy import tenant_context
 from tests.audit.logs import changes
 from tests.guests import call
+from tests.waiting import until
 
 SIZE = 517
 OLD = (1, 2, 3, 255, 256, 257, 300, 512, 516, 517)
@@ -57,10 +57,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     changes(tenant, SIZE)
     sealer = Sealer()
     try:
-        deadline = time.monotonic() + 20
-        while not sealer.lead():
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        until("a former leader's session has ended", sealer.lead)
         sealer.drain()
     finally:
         sealer.release()

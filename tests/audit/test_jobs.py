@@ -1,8 +1,6 @@
 """The sealer as the worker runs it, and its keys."""
 
 import threading
-import time
-from collections.abc import Callable
 from uuid import UUID
 
 import pytest
@@ -11,13 +9,7 @@ from django.db import connections
 from audit.jobs import SealerLoop, run_sealer
 from audit.sealing import checkpoints, headslog, keys
 from tests.audit.logs import change, rows
-
-
-def _eventually(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+from tests.waiting import until
 
 
 def test_run_sealer__until_stopped__seals_and_publishes_heads(tenant_id: UUID) -> None:
@@ -32,7 +24,7 @@ def test_run_sealer__until_stopped__seals_and_publishes_heads(tenant_id: UUID) -
     try:
         change()
         query = "SELECT size FROM audit_head WHERE tenant_id = %s"
-        _eventually(lambda: rows(query, tenant_id) == [(1,)])
+        until("the loop has done it", lambda: rows(query, tenant_id) == [(1,)])
     finally:
         stop.set()
         thread.join(10)
@@ -41,10 +33,10 @@ def test_run_sealer__until_stopped__seals_and_publishes_heads(tenant_id: UUID) -
 
 def test_loop__database_away__waits_and_goes_on(tenant_id: UUID) -> None:
     loop = SealerLoop()
-    _eventually(lambda: loop.step() < 1.0)
+    until("the loop has done it", lambda: loop.step() < 1.0)
     change()
     connections["sealer"].close()
-    _eventually(lambda: loop.step() < 1.0)
+    until("the loop has done it", lambda: loop.step() < 1.0)
     assert rows("SELECT size FROM audit_head WHERE tenant_id = %s", tenant_id) == [(1,)]
     loop.close()
 
@@ -60,7 +52,7 @@ def test_loop__heads_log_cannot_be_published__sealing_goes_on(
 
     monkeypatch.setattr(headslog, "publish", refuse)
     loop = SealerLoop()
-    _eventually(lambda: loop.step() < 1.0)
+    until("the loop has done it", lambda: loop.step() < 1.0)
     change()
     loop.step()
     assert rows("SELECT size FROM audit_head WHERE tenant_id = %s", tenant_id) == [(1,)]

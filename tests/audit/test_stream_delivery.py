@@ -31,10 +31,10 @@ from tests.audit.streaming import (
     sealed,
     state,
     stream,
-    with_patience,
 )
 from tests.guests import inside, system
 from tests.receivers import Received, accept, http_receiver, tls
+from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("loopback")
 DYING = Path(__file__).with_name("dying_receiver.py")
@@ -79,7 +79,7 @@ def test_webhook__failing_half_of_the_time__gets_everything_in_order(
         made = stream(tenant, receiver.url, scope="both")
         for _ in range(3):
             sealed(sealer, tenant, 20)
-            with_patience(lambda: deliver(made) >= 0 and state(made).waiting == 0)
+            until("all is delivered", lambda: deliver(made) >= 0 and state(made).waiting == 0)
     told = lines(kept)
     assert once(told) == list(range(61))
     assert len(places(told)) > 61  # some came twice, under the id of the first time
@@ -99,9 +99,9 @@ def test_webhook__receiver_killed__goes_on_where_it_was(sealer: Sealer, tmp_path
     sealed(sealer, tenant, 60)
     for _ in range(3):  # it kills itself in the middle of its third request, before it answers
         with receiver_process(port, kept, dies_at=3) as process:
-            with_patience(lambda: deliver(made) >= 0 and process.poll() is not None)
+            until("it died", lambda: deliver(made) >= 0 and process.poll() is not None)
     with receiver_process(port, kept, dies_at=0):
-        with_patience(lambda: deliver(made) >= 0 and state(made).waiting == 0)
+        until("all is delivered", lambda: deliver(made) >= 0 and state(made).waiting == 0)
     told = lines(kept.read_bytes().splitlines(keepends=True))
     assert once(told) == list(range(61))
     assert len(places(told)) > 61
@@ -267,7 +267,7 @@ def test_run_streams__as_the_worker_does__delivers_until_stopped(
         thread = threading.Thread(target=dispatcher.run_streams, args=[stop])
         thread.start()
         try:
-            with_patience(lambda: state(made).waiting == 0)
+            until("all is delivered", lambda: state(made).waiting == 0)
         finally:
             stop.set()
             thread.join(20)

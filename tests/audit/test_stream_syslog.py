@@ -13,9 +13,10 @@ import pytest
 
 from audit.sealing.sealer import Sealer
 from audit.streams import delivery, progress
-from tests.audit.streaming import deliver, places, sealed, state, stream, with_patience
+from tests.audit.streaming import deliver, places, sealed, state, stream
 from tests.guests import system
 from tests.receivers import raw_receiver, tls
+from tests.waiting import until
 
 pytestmark = pytest.mark.usefixtures("loopback")
 
@@ -57,7 +58,7 @@ def test_syslog__over_tls__brings_framed_messages_until_both_sides_closed(sealer
     with raw_receiver(collect) as port:
         made = stream(tenant, f"syslog+tls://localhost:{port}", kind="syslog", scope="platform")
         sealed(sealer, tenant, 20)
-        with_patience(lambda: deliver(made) >= 0 and state(made).waiting == 0)
+        until("all is delivered", lambda: deliver(made) >= 0 and state(made).waiting == 0)
     assert len(calls) >= 4
     messages = [message for data in received for message in frames(data)]
     told = [json.loads(message[8]) for message in messages]

@@ -3,7 +3,6 @@
 import os
 import shutil
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from socketserver import ThreadingMixIn
@@ -20,6 +19,7 @@ from audit.sealing.sealer import Sealer
 from kernel.ids import encode, new_id
 from tests.audit.superuser import disarmed
 from tests.guests import Guest, call, new_guest, system
+from tests.waiting import until
 
 CHROMIUM = shutil.which("chromium")
 PASSWORD = "correct horse battery staple"
@@ -243,10 +243,7 @@ def test_audit__entry_and_log_verified__page_tells_what_it_found(page, guest):
 def sealed_by_now(tenant_id: UUID) -> None:
     """Seal what the tenant has; another sealer may still be ending."""
     sealer = Sealer()
-    deadline = time.monotonic() + 30
-    while not sealer.lead():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until("another sealer has ended", sealer.lead)
     sealer.drain()
     sealer.release()
     assert Head.objects.filter(tenant_id=tenant_id).exists()

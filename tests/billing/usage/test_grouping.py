@@ -2,8 +2,7 @@
 
 import json
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
@@ -21,6 +20,7 @@ from kernel.gate.wire import HotConnection, Statement, StatementError
 from tests.billing.entitlements.quotas import limit, value
 from tests.billing.house import House, make_house
 from tests.billing.usage.reports import as_staff, define, event, report, rollups, total, word
+from tests.waiting import until
 
 PATIENCE = 20.0
 
@@ -68,7 +68,7 @@ class Queue:
         self._first = self._connections[-1]
         self._first.hold()
         future = self._pool.submit(self.group.take, single, self._first)
-        self._until(lambda: self.group.busy)
+        until("the queue stands so", lambda: self.group.busy)
         return future
 
     def add(self, house: House, sent: dict[str, Any], **facts: Any) -> "Future[bool]":
@@ -76,7 +76,7 @@ class Queue:
         place = self.group.waiting + 1
         single = self.single(house, sent, **facts)
         future = self._pool.submit(self.group.take, single, self._connections[-1])
-        self._until(lambda: self.group.waiting == place)
+        until("the queue stands so", lambda: self.group.waiting == place)
         return future
 
     def single(
@@ -106,13 +106,6 @@ class Queue:
         self._pool.shutdown()
         for connection in self._connections:
             connection.close()
-
-    @staticmethod
-    def _until(condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not condition():
-            assert time.monotonic() < deadline
-            time.sleep(0.002)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Counting back, and checking roll-ups against the ledger."""
 
 import threading
-import time
 from datetime import timedelta
 from io import StringIO
 
@@ -26,6 +25,7 @@ from tests.billing.usage.reports import (
     total,
     word,
 )
+from tests.waiting import until
 
 
 def new_meter(house, kind, aggregation="SUM", **facts):
@@ -221,7 +221,10 @@ def test_recount__half_done__is_told_with_the_meter_and_figures_are_exact_meanwh
         )
         counting = threading.Thread(target=recount_and_close, args=(meter,))
         counting.start()
-        wait_until(lambda: shown(house, slug) == {"countingBack": {"days": 3, "done": 2}})
+        until(
+            "the recount has come so far",
+            lambda: shown(house, slug) == {"countingBack": {"days": 3, "done": 2}},
+        )
         meanwhile = call(house.key, "GET", f"v1/meters/{slug}/query")["data"]
     counting.join(60)
 
@@ -239,10 +242,3 @@ def recount_and_close(meter):
     recount(meter)
     with db.use_alias("staff"):
         db.connection().close()
-
-
-def wait_until(condition):
-    deadline = time.monotonic() + 60
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert condition()

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from uuid import UUID
 
 import pytest
@@ -19,6 +18,7 @@ from kernel.authz import PrincipalKind
 from kernel.http.context import RequestContext
 from kernel.ids import encode, new_id
 from tests.billing.usage.reports import as_staff
+from tests.waiting import until
 
 
 def line(tenant_id: UUID, place: int = 0) -> Line:
@@ -218,9 +218,7 @@ def test_run_spool_drain__stop__ends_it_after_the_request_is_in(house):
 
     note_request(facts)
     worker.start()
-    deadline = time.monotonic() + 10
-    while not requests_of(house.id) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    until("the request is an event", lambda: requests_of(house.id))
     stop.set()
     worker.join(timeout=5)
 
