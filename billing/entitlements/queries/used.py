@@ -1,5 +1,6 @@
 """What a tenant has used of the operator's meters, counted from the meter itself."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -9,11 +10,14 @@ from uuid import UUID
 
 from billing.usage.filters import advanced
 from billing.usage.models import OPERATOR, Aggregation, Meter
-from billing.usage.queries.measure import measure
+from billing.usage.queries.measure import measure, rows_of, written
 from billing.usage.queries.question import Question
+from kernel import db
 from kernel.tenancy.direct import Direct
 
 _ADDITIVE: Final = {Aggregation.SUM, Aggregation.COUNT}
+_NOTHING: Final = Decimal(0)
+_NAMED: Final = re.compile(r"%\((\w+)\)s")
 _OPERATORS: Final = Direct(Meter, "scope")
 
 
@@ -58,16 +62,25 @@ def used_in(
     if len(spans) > 1 and meter.aggregation in _ADDITIVE:
         total = _measured(tenant_id, meter, *whole)
         if total is None:
-            return [Decimal(0)] * len(spans)
+            return [_NOTHING] * len(spans)
         if all(one[1] == after[0] for one, after in pairwise(spans)):
-            before = [used_between(tenant_id, meter, *span) for span in spans[:-1]]
-            return [*before, total - sum(before, Decimal(0))]
-    return [used_between(tenant_id, meter, *span) for span in spans]
+            before = [_measured(tenant_id, meter, *span) or _NOTHING for span in spans[:-1]]
+            return [*before, total - sum(before, _NOTHING)]
+    return [_measured(tenant_id, meter, *span) or _NOTHING for span in spans]
 
 
 def _measured(tenant_id: UUID, meter: Meter, start: datetime, end: datetime) -> Decimal | None:
-    """Measure a tenant's use; None where there was no event."""
-    rows = measure(Question(meter=meter, start=start, end=end, tenants=[tenant_id]))
-    if not rows or (meter.aggregation == Aggregation.COUNT and rows[0].value == 0):
+    """Measure a tenant's use by a prepared statement; None where there was no event."""
+    if start >= end:
         return None
-    return rows[0].value
+    question = Question(meter=meter, start=start, end=end, tenants=[tenant_id])
+    statement, named = written(question)
+    places: dict[str, int] = {}
+    text = _NAMED.sub(lambda found: _place(places, found[1]), statement)
+    rows = rows_of(question, db.rows(text, [named[name] for name in places]))
+    return rows[0].value if rows else None
+
+
+def _place(places: dict[str, int], name: str) -> str:
+    """Number a named value by its first use."""
+    return f"${places.setdefault(name, len(places) + 1)}"

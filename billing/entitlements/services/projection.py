@@ -36,8 +36,10 @@ HORIZON: Final = timedelta(days=62)
 """Balances follow late events and corrections at least so far back: of periods that ended before,
 they are kept as they are."""
 
+# What is counted then is asked by prepared statements, whose plans may be used again: to plan them
+# over all months takes several times as long as to run them.
 _LOCK_INGEST: Final = """
-SELECT pg_advisory_xact_lock(key) FROM (
+SELECT pg_advisory_xact_lock(key), set_config('plan_cache_mode', 'force_generic_plan', true) FROM (
   SELECT DISTINCT billing_usage_lock($1::uuid, type, day) AS key
     FROM unnest($2::text[]) AS type,
          generate_series(date_trunc('day', $3::timestamptz, 'UTC'), $4::timestamptz, '1 day') AS day
@@ -187,6 +189,8 @@ def _period_end(window: Window) -> datetime:
 
 def _changed(windows: Iterable[Window], known: Sequence[Window]) -> list[Window]:
     """Leave out what stands already, as it stands."""
+    if not known:
+        return list(windows)
     stand = {_key(window): window for window in known}
     return [window for window in windows if stand.get(_key(window)) != window]
 
