@@ -21,7 +21,7 @@ from accounts.queries.staff import permissions_of as staff_permissions
 from audit.services import audited, record, record_failed
 from kernel import db, tenancy
 from kernel.authz import Principal, PrincipalKind, set_principal
-from kernel.errors import DomainError, Forbidden, Unauthenticated
+from kernel.errors import Forbidden, Unauthenticated
 from kernel.http import problem
 
 PREFIX: Final = "/admin/"
@@ -102,10 +102,11 @@ class StaffPages:
     def process_exception(
         self, request: HttpRequest, exception: Exception
     ) -> HttpResponseBase | None:
-        """Answer a rule's refusal that no page caught, such as a sign-in that finds no place."""
-        if request.path_info.startswith(PREFIX) and isinstance(exception, DomainError):
-            return problem.response(exception)
-        return None
+        """Answer what no page caught and is no fault: a rule's refusal, a form made by hand."""
+        if not request.path_info.startswith(PREFIX):
+            return None
+        refused = problem.translate(exception)
+        return None if refused is None else problem.response(refused)
 
 
 def staff_principal(user: User) -> Principal:

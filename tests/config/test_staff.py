@@ -60,6 +60,14 @@ def test_search__by_public_ids__finds_the_object_and_what_its_tenant_owns(browse
     assert member.email in people
 
 
+def test_action__on_what_is_no_id__is_the_askers_fault(browser):
+    answer = browser.post(
+        "/admin/accounts/apikey/", {"action": "revoke", "_selected_action": ["no-id"]}
+    )
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed_request")
+
+
 def test_action__unconfirmed__only_asks(browser, guest):
     answer = browser.post(
         "/admin/tenants/tenant/", {"action": "suspend", "_selected_action": [str(guest.id)]}

@@ -17,6 +17,7 @@ from django.core.exceptions import (
     RequestDataTooBig,
     SuspiciousOperation,
     TooManyFieldsSent,
+    ValidationError,
 )
 from django.db import IntegrityError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
@@ -140,7 +141,7 @@ def translate(raised: BaseException) -> DomainError | None:
         return errors.TooLarge("The request is larger than this server accepts.")
     if isinstance(raised, UnreadablePostError | RawPostDataException | MultiPartParserError):
         return errors.Invalid("The request body could not be read.", code="malformed_body")
-    if isinstance(raised, SuspiciousOperation):
+    if isinstance(raised, SuspiciousOperation | ValidationError):
         return errors.Invalid("The request is malformed.", code="malformed_request")
     return _of_database(raised)
 

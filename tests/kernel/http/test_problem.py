@@ -19,6 +19,7 @@ EXPECTED = {
     "quota": (429, "quota_exceeded"),
     "denied": (403, "forbidden"),
     "suspicious": (400, "malformed_request"),
+    "by_hand": (400, "malformed_request"),
     "database": (503, "unavailable"),
     "race": (409, "conflict"),
     "broken_rule": (500, "internal_error"),

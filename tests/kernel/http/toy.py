@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.core.exceptions import PermissionDenied, SuspiciousOperation, ValidationError
 from django.db import IntegrityError, OperationalError
 from django.urls import path
 from psycopg.errors import CheckViolation, UniqueViolation
@@ -34,6 +34,7 @@ RAISED = {
     "quota": errors.QuotaExceeded("no"),
     "denied": PermissionDenied("secret reason"),
     "suspicious": SuspiciousOperation("secret reason"),
+    "by_hand": ValidationError("secret reason"),
     "database": OperationalError("secret reason"),
     "race": IntegrityError("secret reason"),
     "broken_rule": IntegrityError("secret reason"),
