@@ -30,6 +30,8 @@ from kernel.http.render import dumps
 MOST_LISTED: Final = 100
 _HEADER: Final = "HTTP_CE_"
 RECENT: Final = timedelta(hours=72)
+LOOKED_TO: Final = "Innkeeper-Looked-To"
+"""The header that says to which time a filtered list has looked, where there are older events."""
 
 
 class Events(HotEndpoint):
@@ -75,7 +77,11 @@ class Events(HotEndpoint):
                 limit=parameters.number(query, "limit", MOST_LISTED, MOST_LISTED),
                 start=datetime.now(UTC) - RECENT,
             )
-            return json_response(dumps([shown(event) for event in search(wanted)]))
+            found = search(wanted)
+            answer = json_response(dumps([shown(event) for event in found.events]))
+            if found.looked_to is not None:
+                answer.headers[LOOKED_TO] = found.looked_to[0].isoformat()
+            return answer
 
     @extend_schema(
         request={
@@ -107,7 +113,13 @@ class Events(HotEndpoint):
         responses=IngestedSerializer(many=True),
     )
     def get(self, request: Request) -> Response:
-        """List events, newest first, with the reason of those that do not count."""
+        """List events, newest first, with the reason of those that do not count.
+
+        Without `from` those of the last 72 hours, and whatever has exactly the `id`. A list with
+        filters looks at the newest 200,000 events of the range (20,000 with `q` or `hasError`);
+        where it found fewer than `limit` and there are more, the header `Innkeeper-Looked-To` has
+        the time to go on from with `to`.
+        """
         raise TypeError("served by Events.serve")
 
 

@@ -19,7 +19,7 @@ from billing.usage.api.reach import reach
 from billing.usage.api.shapes import IngestedPageSerializer
 from billing.usage.filters import Condition
 from billing.usage.queries import customers
-from billing.usage.queries.events import TEXTS, TIMES, Listed, Search, search
+from billing.usage.queries.events import TEXTS, TIMES, Place, Search, search
 from kernel.authz import Access, Scope
 from kernel.errors import Invalid
 from kernel.http.endpoint import Endpoint
@@ -63,9 +63,12 @@ class EventsV2(Endpoint):
                 before=_place(query.get("cursor")),
             )
             found = search(wanted)
-        body: dict[str, Any] = {"items": [shown(event) for event in found[:limit]]}
-        if len(found) > limit:
-            body["nextCursor"] = _cursor(found[limit - 1])
+        events = found.events[:limit]
+        body: dict[str, Any] = {"items": [shown(event) for event in events]}
+        if len(found.events) > limit:
+            body["nextCursor"] = _cursor((events[-1].time, events[-1].seq))
+        elif found.looked_to is not None:
+            body["nextCursor"] = _cursor(found.looked_to)
         return Response(body)
 
 
@@ -119,12 +122,12 @@ def _customers(condition: Condition | None) -> list[UUID]:
     return [customers.find(text) for text in condition.texts]
 
 
-def _cursor(event: Listed) -> str:
-    place = json.dumps([(event.time - _EPOCH) // _TICK, event.seq])
+def _cursor(last: Place) -> str:
+    place = json.dumps([(last[0] - _EPOCH) // _TICK, last[1]])
     return base64.urlsafe_b64encode(place.encode()).rstrip(b"=").decode()
 
 
-def _place(cursor: str | None) -> tuple[datetime, int] | None:
+def _place(cursor: str | None) -> Place | None:
     """Read a cursor.
 
     Raises:

@@ -13,7 +13,7 @@ from kernel.errors import Invalid
 
 LONGEST_TEXT: Final = 256
 FILTERS: Final = [
-    OpenApiParameter("id", str, description="Part of an id."),
+    OpenApiParameter("id", str, description="An id, or part of one."),
     OpenApiParameter("source", str, description="Part of a source."),
     OpenApiParameter("type", str, description="A type, exactly."),
     OpenApiParameter("subject", str, description="Part of a subject."),
@@ -36,9 +36,11 @@ def searched(query: QueryDict, *, limit: int = 0, start: datetime | None = None)
         kernel.errors.Invalid: a parameter is malformed.
         kernel.errors.NotFound: an unknown customer.
     """
+    asked = parameters.time(query, "from")
     return Search(
         limit=limit,
-        start=parameters.time(query, "from") or start,
+        start=asked or start,
+        oldest=asked,
         end=parameters.time(query, "to"),
         ingested_start=parameters.time(query, "ingestedAtFrom"),
         ingested_end=parameters.time(query, "ingestedAtTo"),
