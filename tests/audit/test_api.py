@@ -20,6 +20,7 @@ from kernel.ids import encode, new_id
 from kernel.tenancy import tenant_context
 from tests.audit.logs import rows, say
 from tests.guests import Answer, Guest, call, new_guest, new_key, operator_key
+from tests.waiting import until
 
 COUNT = 300
 
@@ -36,8 +37,7 @@ def told(guest: Guest) -> list[UUID]:
         made = [say(f"name{number}", target_id=f"smp_{number % 10}") for number in range(COUNT)]
         made.append(say(before=None, after={"email": "kim@example.org", "name": "quetzal"}))
     leader = Sealer()
-    while not leader.lead():
-        continue
+    until("a former leader's session has ended", leader.lead)
     leader.drain()
     leader.release()
     return [receipt.event_id for receipt in made]

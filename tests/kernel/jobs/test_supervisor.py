@@ -1,7 +1,6 @@
 """The supervisor: services live, die, come back and end."""
 
 import threading
-import time
 
 import pytest
 
@@ -9,6 +8,7 @@ from kernel import db
 from kernel.jobs import supervisor as module
 from kernel.jobs.services import Service, Services, every
 from kernel.jobs.supervisor import Supervisor
+from tests.waiting import until
 
 
 @pytest.fixture(autouse=True)
@@ -18,15 +18,14 @@ def quick(database, monkeypatch):
     monkeypatch.setattr(module, "HEARTBEAT_S", 0.0)
 
 
-def run_until(supervisor, condition, seconds=10.0):
+def run_until(supervisor, condition):
     thread = threading.Thread(target=supervisor.run)
     thread.start()
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.01)  # polls the condition, bounded by the deadline
-    supervisor.stop()
-    thread.join()
-    assert condition()
+    try:
+        until("the services stand so", condition)
+    finally:
+        supervisor.stop()
+        thread.join()
 
 
 def heartbeats(supervisor):
@@ -81,8 +80,7 @@ def test_stop__service_that_does_not_end__is_reported(monkeypatch):
     result = []
     thread = threading.Thread(target=lambda: result.append(supervisor.run()))
     thread.start()
-    while not supervisor._running[0].alive:
-        time.sleep(0.01)  # until the service has started
+    until("the service has started", lambda: supervisor._running[0].alive)
     supervisor.stop()
     thread.join()
     release.set()
