@@ -17,7 +17,7 @@ SALT_SIZE: Final = 16
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Opening:
     """What shows that a commitment stands for `value`: the only erasable part of an entry."""
 

@@ -19,8 +19,9 @@ def plain(value: object) -> Value:
     Raises:
         EncodingRefusedError: for floats, naive times and types without an agreed text.
     """
-    if value is None or isinstance(value, bool):
-        return value
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
+        return value  # type: ignore[return-value]  # nearly every value is one of these
     if isinstance(value, Enum):
         return plain(value.value)
     if isinstance(value, str):
@@ -46,7 +47,9 @@ def timestamp(moment: datetime) -> str:
     """Return an aware time as RFC 3339 in UTC with microseconds."""
     if moment.tzinfo is None:
         raise EncodingRefusedError("a time without zone has no certain meaning")
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="microseconds")[:26] + "Z"
 
 
 def _text(value: object) -> str:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from audit.c2sp.tiles import MAX_ENTRY
 from audit.encoding.canonical import Value, encode
-from audit.encoding.commitment import Opening, commit
+from audit.encoding.commitment import commit
 from audit.encoding.plain import plain, timestamp
 from audit.models import Outcome, Stream
 from audit.registry import Action
@@ -25,6 +25,8 @@ ALWAYS_SECRET: Final = frozenset({
 NOBODY: Final = "anonymous"
 
 Json = dict[str, Value]
+Openings = dict[str, dict[str, list[str]]]
+"""By person and path: salt in hex, value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,10 @@ class Target:
     id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+_NO_TARGET: Final = Target("", "")
+
+
+@dataclass(slots=True, kw_only=True)  # not frozen: that triples the cost of making one
 class Draft:
     """What the caller says about the change."""
 
@@ -52,7 +57,7 @@ class Draft:
     occurred_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entry:
     """A row of audit_event, with the openings of its commitments by person and a blob if needed."""
 
@@ -69,29 +74,13 @@ class Entry:
     outcome: str
     request_id: str
     leaf: bytes
-    openings: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    openings: Openings = field(default_factory=dict)
     blob: bytes | None = None
 
     @property
     def leaf_hash(self) -> bytes:
         """The hash under which the sealer will put the entry into its tree."""
         return leaf_hash(self.leaf)
-
-
-class _Openings:
-    """Collects commitments made while a leaf is written, by the person they concern."""
-
-    def __init__(self) -> None:
-        self.by_subject: dict[str, dict[str, list[str]]] = {}
-
-    def commit(self, subject: str, path: str, value: Value) -> Value:
-        """Replace a personal value by its commitment; null and the empty text say nothing."""
-        if value is None or value == "":
-            return value
-        text = value if isinstance(value, str) else encode(value).decode()
-        committed, opening = commit(path, text)
-        self.by_subject.setdefault(subject, {})[path] = _shown(opening)
-        return committed
 
 
 def build(draft: Draft, context: Context, *, origin: str) -> Entry:
@@ -102,60 +91,16 @@ def build(draft: Draft, context: Context, *, origin: str) -> Entry:
     """
     identifier = new_id()
     occurred_at = draft.occurred_at or datetime.now(UTC)
-    openings = _Openings()
-    document = _document(draft, context, openings)
-    document |= {
+    action, stream, outcome = draft.action.name, int(draft.stream), draft.outcome.value
+    openings: Openings = {}
+    leaf, blob = _encode({
         "v": LEAF_VERSION,
         "log": origin,
         "id": str(identifier),
         "tenant": str(draft.tenant_id),
-        "stream": int(draft.stream),
+        "stream": stream,
         "at": timestamp(occurred_at),
-    }
-    leaf, blob = _encode(document)
-    first = draft.targets[0] if draft.targets else Target("", "")
-    return Entry(
-        id=identifier,
-        tenant_id=draft.tenant_id,
-        stream=int(draft.stream),
-        occurred_at=occurred_at,
-        action=draft.action.name,
-        actor_type=context.actor_type,
-        actor_id=context.actor_id,
-        on_behalf_of=context.on_behalf_of,
-        target_type=first.type,
-        target_id=first.id,
-        outcome=draft.outcome.value,
-        request_id=context.request_id,
-        leaf=leaf,
-        openings=openings.by_subject,
-        blob=blob,
-    )
-
-
-def _document(draft: Draft, context: Context, openings: _Openings) -> Json:
-    actor = context.actor_id or NOBODY
-    subject = draft.subject_id or (draft.targets[0].id if draft.targets else actor)
-    before, after = _changed(draft.before, draft.after)
-    facts: Json = {"request_id": context.request_id}
-    for name, value in (
-        ("ip", context.ip),
-        ("user_agent", context.user_agent),
-        ("reason", draft.reason),
-    ):
-        if value:
-            facts[name] = openings.commit(actor, f"context.{name}", value)
-    if draft.metadata:
-        facts["metadata"] = _fields(
-            draft.metadata, draft.action, openings, subject, "context.metadata"
-        )
-    changes: Json = {}
-    if before is not None:
-        changes["before"] = _fields(before, draft.action, openings, subject, "changes.before")
-    if after is not None:
-        changes["after"] = _fields(after, draft.action, openings, subject, "changes.after")
-    return {
-        "action": draft.action.name,
+        "action": action,
         "schema": draft.action.schema,
         "actor": {
             "type": context.actor_type,
@@ -163,42 +108,93 @@ def _document(draft: Draft, context: Context, openings: _Openings) -> Json:
             "on_behalf_of": context.on_behalf_of,
         },
         "targets": [{"type": target.type, "id": target.id} for target in draft.targets],
-        "outcome": draft.outcome.value,
-        "context": facts,
-        "changes": changes,
-    }
-
-
-def _changed(
-    before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
-) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
-    """Keep only the fields that differ when both sides are known."""
-    if before is None or after is None:
-        return before, after
-    names = {
-        name
-        for name in {*before, *after}
-        if name not in before or name not in after or before[name] != after[name]
-    }
-    return (
-        {name: value for name, value in before.items() if name in names},
-        {name: value for name, value in after.items() if name in names},
+        "outcome": outcome,
+        "context": _facts(draft, context, openings),
+        "changes": _changes(draft, context, openings),
+    })  # fmt: skip
+    first = draft.targets[0] if draft.targets else _NO_TARGET
+    return Entry(
+        identifier,
+        draft.tenant_id,
+        stream,
+        occurred_at,
+        action,
+        context.actor_type,
+        context.actor_id,
+        context.on_behalf_of,
+        first.type,
+        first.id,
+        outcome,
+        context.request_id,
+        leaf,
+        openings,
+        blob,
     )
 
 
+def _facts(draft: Draft, context: Context, openings: Openings) -> Json:
+    """Write where it came from; what tells of the actor as a person is committed to."""
+    actor = context.actor_id or NOBODY
+    facts: Json = {"request_id": context.request_id}
+    for name, value in (
+        ("ip", context.ip),
+        ("user_agent", context.user_agent),
+        ("reason", draft.reason),
+    ):
+        if value:
+            facts[name] = _committed(openings, actor, f"context.{name}", value)
+    if draft.metadata:
+        facts["metadata"] = _fields(draft.metadata, draft, context, openings, "context.metadata")
+    return facts
+
+
+def _changes(draft: Draft, context: Context, openings: Openings) -> Json:
+    """Write the fields before and after; only those that differ when both sides are known."""
+    before, after = draft.before, draft.after
+    if before is not None and after is not None:
+        former = before
+        before = {n: v for n, v in former.items() if n not in after or v != after[n]}
+        after = {n: v for n, v in after.items() if n not in former or former[n] != v}
+    changes: Json = {}
+    if before is not None:
+        changes["before"] = _fields(before, draft, context, openings, "changes.before")
+    if after is not None:
+        changes["after"] = _fields(after, draft, context, openings, "changes.after")
+    return changes
+
+
 def _fields(
-    values: Mapping[str, Any], action: Action, openings: _Openings, subject: str, path: str
+    values: Mapping[str, Any], draft: Draft, context: Context, openings: Openings, path: str
 ) -> Json:
+    action = draft.action
     fields: Json = {}
     for key, raw in values.items():
         name = str(key)
         if name in action.secret or name.lower() in ALWAYS_SECRET:
             fields[name] = None if raw is None else MASK
         elif name in action.personal:
-            fields[name] = openings.commit(subject, f"{path}.{name}", plain(raw))
+            subject = _subject(draft, context)
+            fields[name] = _committed(openings, subject, f"{path}.{name}", plain(raw))
         else:
             fields[name] = plain(raw)
     return fields
+
+
+def _subject(draft: Draft, context: Context) -> str:
+    """Name the person whom personal fields concern."""
+    if draft.subject_id:
+        return draft.subject_id
+    return draft.targets[0].id if draft.targets else context.actor_id or NOBODY
+
+
+def _committed(openings: Openings, subject: str, path: str, value: Value) -> Value:
+    """Replace a personal value by its commitment; null and the empty text say nothing."""
+    if value is None or value == "":
+        return value
+    text = value if isinstance(value, str) else encode(value).decode()
+    committed, opening = commit(path, text)
+    openings.setdefault(subject, {})[path] = [opening.salt.hex(), opening.value]
+    return committed
 
 
 def _encode(document: Json) -> tuple[bytes, bytes | None]:
@@ -208,7 +204,3 @@ def _encode(document: Json) -> tuple[bytes, bytes | None]:
         return leaf, None
     blob = encode(document["changes"])
     return encode({**document, "changes": {"sha256": sha256(blob).hexdigest()}}), blob
-
-
-def _shown(opening: Opening) -> list[str]:
-    return [opening.salt.hex(), opening.value]

@@ -12,12 +12,13 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-import psycopg
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 from psycopg import pq
 from psycopg.adapt import PyFormat, Transformer
+
+from kernel import statements
 
 
 class Collector(Protocol):
@@ -28,6 +29,8 @@ class Collector(Protocol):
 
 
 C = TypeVar("C", bound=Collector)
+Statement = tuple[str, str, Sequence[pq.abc.Buffer | None], bool]
+"""Name, text, values, and whether those are in binary form."""
 
 _alias: ContextVar[str] = ContextVar("innkeeper_database_alias", default="default")
 
@@ -40,6 +43,8 @@ class _Pending(threading.local):
 
     def __init__(self) -> None:
         self.callbacks: dict[str, dict[Callable[[], None], None]] = {}
+        self.wrappers: dict[str, BaseDatabaseWrapper] = {}
+        self.last: dict[str, Statement] = {}
         self.touched = False
 
 
@@ -95,23 +100,27 @@ def atomic() -> Iterator[None]:
     A failure inside rolls everything back: there are no savepoints, so a caught error inside a
     nested block leaves the transaction unusable. Callbacks of :func:`before_commit` run last.
     """
-    name = alias()
-    outermost = not connection().in_atomic_block
+    name, wrapper = alias(), connection()
+    outermost = not wrapper.in_atomic_block
     if outermost:
         _pending.callbacks[name] = {}
+        _pending.wrappers[name] = wrapper
     try:
         with transaction.atomic(using=name, savepoint=False):
             yield
             if outermost:
                 _run_callbacks(name)
+                _run_last(name, wrapper)
     finally:
         if outermost:
             _pending.callbacks.pop(name, None)
+            _pending.wrappers.pop(name, None)
+            _pending.last.pop(name, None)
 
 
 def in_transaction() -> bool:
     """Tell whether a transaction of the current alias is open."""
-    return connection().in_atomic_block
+    return alias() in _pending.callbacks or connection().in_atomic_block
 
 
 def may_defer() -> bool:
@@ -120,7 +129,10 @@ def may_defer() -> bool:
     It cannot in a transaction that Django opened by itself (its admin does), where nothing would
     run the callback, nor inside a savepoint, whose rollback would not undo the registration.
     """
-    return alias() in _pending.callbacks and not any(connection().savepoint_ids)
+    wrapper = _pending.wrappers.get(
+        alias()
+    )  # Django's own look-up is slow, and this is often asked
+    return wrapper is not None and not any(wrapper.savepoint_ids)
 
 
 def before_commit(callback: Callable[[], None]) -> None:
@@ -217,10 +229,13 @@ def _execute_typed(
     return adapter.load_rows(0, result.ntuples, tuple)
 
 
-def prepared_row(name: str, sql: str, values: list[bytes | None]) -> list[bytes | None]:
-    """Run a named prepared statement of one row on Django's current connection, values as text.
+def prepared_row(
+    name: str, sql: str, values: Sequence[pq.abc.Buffer | None], binary: bool = False
+) -> list[bytes | None]:
+    """Run a named prepared statement of one row on Django's current connection.
 
-    The statement uses libpq placeholders ($1). It runs in the open transaction, if there is one.
+    The statement uses libpq placeholders ($1). Values are text, or all of them in PostgreSQL's
+    binary form. It runs in the open transaction, if there is one.
 
     Raises:
         psycopg.Error: as any statement on this connection.
@@ -228,27 +243,54 @@ def prepared_row(name: str, sql: str, values: list[bytes | None]) -> list[bytes 
     wrapper = connection()
     wrapper.ensure_connection()
     with wrapper.wrap_database_errors:
-        result = _execute_prepared(wrapper.connection, name, sql, values)
+        result = _execute_prepared(wrapper.connection, name, sql, values, binary)
     return [result.get_value(0, column) for column in range(result.nfields)]
 
 
+def prepared_last(
+    name: str, sql: str, values: Sequence[pq.abc.Buffer | None], binary: bool = False
+) -> None:
+    """Run such a statement, without an answer, as the last one: in one round trip with COMMIT.
+
+    It runs after all callbacks of :func:`before_commit`; a fault is raised at the end of the
+    outermost :func:`atomic` block and rolls all back. Where another one waits already, that one
+    runs at once.
+
+    Raises:
+        TransactionRequiredError: no atomic() block of this module is open on the current alias.
+    """
+    if alias() not in _pending.callbacks:
+        raise TransactionRequiredError("prepared_last() needs an open kernel.db.atomic() block")
+    waiting = _pending.last.pop(alias(), None)
+    if waiting is not None:
+        prepared_row(*waiting)
+    _pending.last[alias()] = (name, sql, values, binary)
+
+
+def _run_last(name: str, wrapper: BaseDatabaseWrapper) -> None:
+    """Run what waits for the end, and commit with it where Django would commit next."""
+    statement = _pending.last.pop(name, None)
+    if statement is None or wrapper.needs_rollback:
+        return
+    if not wrapper.commit_on_exit:
+        prepared_row(*statement)
+        return
+    wrapper.ensure_connection()
+    with wrapper.wrap_database_errors:
+        statements.run_and_commit(wrapper.connection, *statement)
+
+
 def _execute_prepared(
-    raw: Any, name: str, sql: str, values: Sequence[pq.abc.Buffer | None]
+    raw: Any,
+    name: str,
+    sql: str,
+    values: Sequence[pq.abc.Buffer | None],
+    binary: bool = False,
 ) -> pq.abc.PGresult:
     """Run a statement on psycopg's connection, preparing it there at its first use."""
-    prepared: dict[str, bytes] = raw.__dict__.setdefault("_innkeeper_prepared", {})
-    pgconn = raw.pgconn
-    short = prepared.get(name)
-    if short is None:
-        short = f"innkeeper_{len(prepared)}".encode()
-        _checked(pgconn.prepare(short, sql.encode()))
-        prepared[name] = short
+    pgconn, short = raw.pgconn, statements.prepared(raw, name, sql)
     if not raw.autocommit and pgconn.transaction_status == pq.TransactionStatus.IDLE:
-        _checked(pgconn.exec_(b"BEGIN"))  # psycopg would send it before its own first statement
-    return _checked(pgconn.exec_prepared(short, values))
-
-
-def _checked(result: pq.abc.PGresult) -> pq.abc.PGresult:
-    if result.status in (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK):
-        return result
-    raise psycopg.errors.error_from_result(result)
+        # psycopg would send it before its own first statement
+        statements.checked(pgconn.exec_(b"BEGIN"))
+    formats = [pq.Format.BINARY] * len(values) if binary else None
+    return statements.checked(pgconn.exec_prepared(short, values, formats))

@@ -60,6 +60,25 @@ def test_encode__control_and_wide_characters__known_bytes() -> None:
     )
 
 
+def test_encode__deeper_than_orjson_goes__is_written_all_the_same() -> None:
+    deep: list[object] = []
+    for _ in range(300):
+        deep = [deep]
+    assert encode(deep) == b"[" * 301 + b"]" * 301
+
+
+class Text(str):
+    """No plain text, though it equals one."""
+
+    __slots__ = ()
+
+
+@pytest.mark.parametrize("document", [Text("a"), {Text("a"): 1}, {"a": Text("a")}, [Text("a")]])
+def test_encode__subclass_of_text__is_refused(document: object) -> None:
+    with pytest.raises(EncodingRefusedError):
+        encode(document)
+
+
 class Colour(StrEnum):
     RED = "red"
 

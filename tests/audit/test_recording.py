@@ -3,7 +3,9 @@
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -240,13 +242,13 @@ def test_record__one_entry__passes_through_the_prepared_statement(
     tenant_id: UUID, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran: list[str] = []
-    prepared = db.prepared_row
+    prepared = db.prepared_last
 
-    def watched(name: str, sql: str, values: list[bytes | None]) -> list[bytes | None]:
+    def watched(name: str, *statement: Any) -> None:
         ran.append(name)
-        return prepared(name, sql, values)
+        prepared(name, *statement)
 
-    monkeypatch.setattr(db, "prepared_row", watched)
+    monkeypatch.setattr(db, "prepared_last", watched)
     receipt = change(name='"quoted" \\ ü 漢 \U0001f600', target_id="sm\\p'1", context=context)
 
     assert ran == ["audit_entry_opened" if context.ip else "audit_entry"]
@@ -255,3 +257,21 @@ def test_record__one_entry__passes_through_the_prepared_statement(
     assert event.target_id == "sm\\p'1"
     opened = rows("SELECT subject_id FROM audit_pii WHERE event_id = %s", receipt.event_id)
     assert opened == ([("usr_1",)] if context.ip else [])
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        datetime(2026, 2, 28, 23, 59, 59, 999_999, UTC),
+        datetime(1970, 1, 1, 0, 30, tzinfo=timezone(timedelta(hours=2))),
+        datetime(999, 1, 1, tzinfo=UTC),
+    ],
+)
+def test_record__any_moment__is_the_same_in_bytes_and_column(
+    tenant_id: UUID, moment: datetime
+) -> None:
+    receipt = change(occurred_at=moment)
+    event = Event.objects.get(id=receipt.event_id)
+    assert event.occurred_at == moment
+    text = f"{moment.astimezone(UTC).isoformat(timespec='microseconds')[:-6]}Z"
+    assert _leaf(receipt.event_id)["at"] == text

@@ -6,8 +6,9 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from django.db import DatabaseError, DataError, InterfaceError
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, transaction
 from django.db.transaction import TransactionManagementError
+from psycopg import pq
 
 from kernel import db
 from kernel.gate.wire import conninfo
@@ -97,6 +98,109 @@ def test_prepared_row__autocommit__each_its_own(database):
         for _ in range(3)
     }
     assert len(found) == 3
+
+
+GIVEN = "SELECT set_config('test.last', $1::text, false)"
+"""A session's setting made in a transaction is there only once that has committed."""
+
+
+def given() -> str | None:
+    return db.rows("SELECT current_setting('test.last', true)")[0][0]
+
+
+def test_prepared_last__end_of_the_block__runs_after_the_callbacks_and_commits(database):
+    order, name = [], uuid4().hex
+    with db.atomic():
+        before = db.rows("SELECT pg_current_xact_id()::text")[0][0]
+        db.prepared_last("test_last", GIVEN, [name.encode()])
+        db.before_commit(lambda: order.append(("callback", given() == name)))
+        transaction.on_commit(lambda: order.append(("committed", given() == name)))
+    assert order == [("callback", False), ("committed", True)]
+    assert db.rows("SELECT pg_xact_status($1::text::xid8)", [before]) == [("committed",)]
+    assert not db.in_transaction()
+
+
+def test_prepared_last__when_django_commits__has_committed(database, monkeypatch):
+    wrapper, seen = db.connection(), []
+    commit = wrapper.commit
+
+    def watched():
+        seen.append(wrapper.connection.pgconn.transaction_status)
+        commit()
+
+    monkeypatch.setattr(wrapper, "commit", watched)
+    with db.atomic():
+        db.rows("SELECT 1")
+        db.prepared_last("test_last", GIVEN, [b"together"])
+    with db.atomic():
+        db.prepared_last("test_last", GIVEN, [b"alone"])
+    with db.atomic():
+        db.rows("SELECT 1")
+    idle, open_ = pq.TransactionStatus.IDLE, pq.TransactionStatus.INTRANS
+    assert (seen, given()) == ([idle, idle, open_], "alone")
+
+
+def test_prepared_last__two__run_in_their_order(database):
+    with db.atomic():
+        db.prepared_last("test_last", GIVEN, [b"first"])
+        db.prepared_last("test_last", GIVEN, [b"second"])
+        assert given() == "first"
+    assert given() == "second"
+
+
+def test_prepared_last__rolled_back__never_runs_and_is_forgotten(database):
+    name = uuid4().hex.encode()
+    with pytest.raises(ZeroDivisionError), db.atomic():
+        db.prepared_last("test_last", GIVEN, [name])
+        raise ZeroDivisionError
+    with db.atomic():
+        db.prepared_last("test_last", GIVEN, [name])
+        db.connection().set_rollback(True)
+    with db.atomic():
+        db.rows("SELECT 1")
+    assert given() != name.decode()
+
+
+def test_prepared_last__refused__rolls_all_back_and_leaves_the_connection_well(database):
+    pid = db.rows("SELECT pg_backend_pid()")
+    with pytest.raises(DataError), db.atomic():
+        xid = db.rows("SELECT pg_current_xact_id()::text")[0][0]
+        db.prepared_last("test_last_refused", "SELECT 1 / $1::int", [b"0"])
+    assert db.rows("SELECT pg_xact_status($1::text::xid8)", [xid]) == [("aborted",)]
+    assert db.rows("SELECT pg_backend_pid()") == pid
+
+
+def test_prepared_last__commit_refused__rolls_all_back(database):
+    """As the guard does it: a constraint that is looked at when the transaction commits."""
+    with db.use_alias("owner"):
+        table = f"last_{uuid4().hex}"
+        with db.cursor() as cursor:
+            cursor.execute(f"CREATE TABLE {table} (n int UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+        try:
+            insert = f"INSERT INTO {table} VALUES ($1::int)"
+            with pytest.raises(IntegrityError), db.atomic():
+                db.rows(insert, [1])
+                db.prepared_last(f"test_{table}", insert, [b"1"])
+            assert db.rows(f"SELECT count(*) FROM {table}") == [(0,)]
+        finally:
+            with db.cursor() as cursor:
+                cursor.execute(f"DROP TABLE {table}")
+
+
+def test_prepared_last__session_ended__raises_and_the_next_use_reconnects(database):
+    with db.use_alias("staff"):
+        with pytest.raises((DatabaseError, InterfaceError)), db.atomic():
+            pid = db.rows("SELECT pg_backend_pid()")[0][0]
+            db.prepared_last("test_last", "SELECT $1::text", [b"x"])
+            with psycopg.connect(conninfo("staff"), autocommit=True) as other:
+                other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+        db.recover()
+        assert db.rows("SELECT pg_backend_pid()") != [(pid,)]
+
+
+def test_prepared_last__inside_a_transaction_of_django__is_refused(database):
+    with pytest.raises(db.TransactionRequiredError), transaction.atomic():
+        db.prepared_last("test_last", GIVEN, [b"x"])
 
 
 def test_rows__values_of_all_kinds__come_back_typed(database):
