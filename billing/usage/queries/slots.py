@@ -19,28 +19,37 @@ from billing.usage.queries.civil import Span
 from billing.usage.queries.sources import BUCKET
 from kernel import db, ids
 
-# The figures of a meter in each slot between two edges; its subjects from one instant on, with the
-# rank of their figure; and where its roll-ups begin. The latest number is the greatest array.
-_FIGURES: Final = """
-  sum(r.count) AS count, sum(r.total) AS total, min(r.lowest) AS lowest, max(r.highest) AS highest,
-  (max(ARRAY[extract(epoch FROM r.latest_at), r.latest_seq, r.latest])
-    FILTER (WHERE meter.aggregation = 'LATEST'))[3] AS latest
-"""
-_FROM: Final = """
+# One pass over the roll-ups gives the parts of each subject in each slot between two edges, only
+# those that the aggregation needs; the latest number is the greatest array. From these come the
+# parts of each slot, those of each subject from one instant on with the rank of their figure, and
+# where the meter's roll-ups begin.
+_KEPT: Final = """
+WITH held AS MATERIALIZED (
+  SELECT meter.id, meter.aggregation, r.subject,
+    width_bucket(r.bucket, $4::timestamptz[]) AS place,
+    sum(r.count) AS count,
+    sum(r.total) FILTER (WHERE meter.aggregation IN ('SUM', 'AVG')) AS total,
+    min(r.lowest) FILTER (WHERE meter.aggregation = 'MIN') AS lowest,
+    max(r.highest) FILTER (WHERE meter.aggregation = 'MAX') AS highest,
+    max(ARRAY[extract(epoch FROM r.latest_at), r.latest_seq, r.latest])
+      FILTER (WHERE meter.aggregation = 'LATEST') AS latest
   FROM unnest($2::uuid[], $3::text[]) AS meter (id, aggregation)
   JOIN billing_usage_rollup AS r ON r.meter_id = meter.id AND r.tenant_id = $1::uuid
-"""
-_KEPT: Final = """
-SELECT meter.id, width_bucket(r.bucket, $4::timestamptz[]) AS place, NULL AS subject, {figures},
-       NULL::timestamptz AS first
-{kept} AND r.bucket >= ($4::timestamptz[])[1] GROUP BY 1, 2
+   AND r.bucket >= ($4::timestamptz[])[1]
+  GROUP BY 1, 2, 3, 4
+)
+SELECT id, place, NULL AS subject, sum(count), sum(total), min(lowest), max(highest),
+       (max(latest))[3], NULL::timestamptz AS first
+FROM held GROUP BY 1, 2
 UNION ALL
 SELECT id, NULL, subject, count, total, lowest, highest, latest, NULL FROM (
   SELECT *, row_number() OVER (PARTITION BY id ORDER BY
     CASE aggregation WHEN 'COUNT' THEN count WHEN 'SUM' THEN total WHEN 'AVG' THEN total / count
       WHEN 'MIN' THEN lowest WHEN 'MAX' THEN highest ELSE latest END DESC, subject) AS rank
-  FROM (SELECT meter.id, meter.aggregation, r.subject, {figures}
-        {kept} AND r.bucket >= $5::timestamptz GROUP BY 1, 2, 3) AS figure
+  FROM (SELECT id, aggregation, subject, sum(count) AS count, sum(total) AS total,
+               min(lowest) AS lowest, max(highest) AS highest, (max(latest))[3] AS latest
+        FROM held WHERE place >= width_bucket($5::timestamptz, $4::timestamptz[])
+        GROUP BY 1, 2, 3) AS figure
 ) AS ranked WHERE rank <= $6
 UNION ALL
 SELECT meter.id, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
@@ -49,7 +58,6 @@ SELECT meter.id, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
   FROM unnest($2::uuid[]) AS meter (id)
 ORDER BY 1, 2
 """
-_ROLLUPS: Final = _KEPT.format(figures=_FIGURES, kept=_FROM)
 # Distinct values do not add up: each span counts its own.
 _DISTINCT: Final = """
 WITH held AS (
@@ -176,7 +184,7 @@ def _read_kept(
     edges, start = list(cuts.edges), cuts.spans[0][0]
     ranked: dict[UUID, list[tuple[str, Decimal]]] = defaultdict(list)
     for id_, place, subject, *figures, first in db.rows(
-        _ROLLUPS, [tenant_id, *names, edges, start, cuts.top]
+        _KEPT, [tenant_id, *names, edges, start, cuts.top]
     ):
         one = held[id_]
         if place is not None:
