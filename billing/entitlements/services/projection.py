@@ -145,9 +145,12 @@ def _windows(  # noqa: PLR0917 - what was found under the locks
     now: datetime,
 ) -> Iterator[Window]:
     for effective in touched:
-        if not effective.feature.has_quota:
+        feature = effective.feature
+        if feature.group_filters:
+            yield from _watched(snapshot, effective, now)
+        if not feature.has_quota:
             continue
-        feature, limit = effective.feature, hard_limit(effective)
+        limit = hard_limit(effective)
         stream = streams.get(feature.key)
         if stream is None:
             for period in periods_ahead(snapshot, effective, now):
@@ -155,6 +158,18 @@ def _windows(  # noqa: PLR0917 - what was found under the locks
         else:
             cut = stream.windows(now, limit, issued(effective))
             yield from _cut(list(cut), bases[feature.key], known, now)
+
+
+def _watched(snapshot: Snapshot, effective: Effective, now: datetime) -> Iterator[Window]:
+    """Watch the whole meter of a feature that counts some of its groups: it refuses nothing.
+
+    What the feature has used cannot grow by more than the meter does, so that the alarms of these
+    windows find its thresholds (docs/adr/0099).
+    """
+    if issued(effective):
+        feature = effective.feature
+        for period in periods_ahead(snapshot, effective, now):
+            yield Window(feature.key, feature.meter, period.start, period.end, None)
 
 
 def _cut(cut: list[Window], base: Base, known: Sequence[Window], now: datetime) -> Iterator[Window]:
