@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
-from audit.files import write_private
 from audit.sealing.anchors import directory
 from kernel import db
+from kernel.files import write_private
 
 _ODD = re.compile(r"[^A-Za-z0-9.-]+")
 _TSR: Final = ".tsr"

@@ -13,7 +13,7 @@ from django.conf import settings
 
 from audit.c2sp.checkpoint import Checkpoint, parse_checkpoint
 from audit.c2sp.note import parse
-from audit.files import locked, write_private
+from kernel.files import locked, write_private
 
 
 class AnchorAheadError(RuntimeError):

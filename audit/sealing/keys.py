@@ -23,7 +23,7 @@ from django.conf import settings
 
 from audit.c2sp.mldsa import Mldsa44Signer, Mldsa44Verifier
 from audit.c2sp.note import Ed25519Signer, Ed25519Verifier, Signer
-from audit.files import locked, write_private
+from kernel.files import locked, write_private
 
 _SEED_SIZE: Final = 32
 _FILE: Final = "audit-signing.json"

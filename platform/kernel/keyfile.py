@@ -5,12 +5,14 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from kernel.files import sync_directory
+
 
 def kept(path: Path, make: Callable[[], bytes]) -> bytes:
     """Read the file, making it (0600, in a 0700 directory) at the first call of any process.
 
     The file appears by a hard link after it is written and flushed: no reader sees half a key,
-    and of two first processes one wins.
+    and of two first processes one wins. It is on the disk, name and all, before it is used.
     """
     with contextlib.suppress(FileNotFoundError):
         return path.read_bytes()
@@ -24,4 +26,5 @@ def kept(path: Path, make: Callable[[], bytes]) -> bytes:
     with contextlib.suppress(FileExistsError):
         path.hardlink_to(temporary)
     temporary.unlink()
+    sync_directory(path.parent)
     return path.read_bytes()

@@ -12,6 +12,8 @@ from typing import Any, Final
 import orjson
 from django.conf import settings
 
+from kernel.files import sync_directory, write_private
+
 _PIECE: Final = 1024 * 1024
 
 
@@ -52,19 +54,16 @@ def write(path: Path, events: Iterable[tuple[datetime, str]]) -> Written:
                 found.last_at = at
         raw.flush()
         os.fsync(raw.fileno())
-    _sync(path.parent)
+    sync_directory(path.parent)
     found.content = digest.hexdigest()
     return found
 
 
 def write_manifest(month: date, files: list[dict[str, Any]]) -> None:
     """Say beside the files of a month what they hold."""
-    path = folder_of(month) / "manifest.json"
-    fresh = path.with_suffix(".new")
     content = {"month": month, "format": "ndjson+gzip", "files": files}
-    fresh.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2))
-    fresh.replace(path)
-    _sync(path.parent)
+    text = orjson.dumps(content, option=orjson.OPT_INDENT_2)
+    write_private(folder_of(month) / "manifest.json", text)
 
 
 def read_back(path: Path) -> tuple[int, str]:
@@ -85,11 +84,3 @@ def checksum(path: Path) -> str:
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Files outside the database that must be whole and private: keys and anchored notes."""
+"""Files outside the database that must be whole, private and on the disk: keys, notes, archives."""
 
 import fcntl
 import os
@@ -21,7 +21,7 @@ def write_private(path: Path, content: str | bytes) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
 @contextmanager
@@ -36,7 +36,8 @@ def locked(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """Bring the names of a directory to the disk: a new file is there after a crash only then."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)
