@@ -25,7 +25,6 @@ _BURST = {
             "required": ["rate", "depth"],
             "additionalProperties": False,
         },
-        {"type": "null"},
     ],
 }
 _ABSENT = "Absent: the plan's. null: none."

@@ -17,7 +17,7 @@ from kernel.gate.limits import Limit
 from kernel.gate.wire import hot
 from kernel.http.admittance import bearer, facts_of_request, refused
 from kernel.http.client import address
-from kernel.http.hot import HotEndpoint, HotRequest, LeanResponse, decode, json_response
+from kernel.http.hot import HotEndpoint, HotRequest, LeanResponse, decode, json_body, json_response
 
 PERMISSION = "keys:verify"
 Cost = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
@@ -165,7 +165,7 @@ class VerifyKey(HotEndpoint):
         facts = facts_of_request()
         facts.secret = True
         caller = bearer(request)
-        presented = decode(_decoder, request.body)
+        presented = decode(_decoder, json_body(request))
         question = question_of(presented)
         answer = ask(caller, question, ip=facts.client_ip)
         if answer.caller_code != "VALID":

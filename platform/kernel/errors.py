@@ -117,6 +117,12 @@ class TooLarge(DomainError):  # noqa: N818
     code = "too_large"
 
 
+class HeadTooLarge(DomainError):  # noqa: N818
+    """Address and header fields together are longer than the stated size."""
+
+    code = "head_too_large"
+
+
 class UnsupportedMediaType(DomainError):  # noqa: N818
     """The body's content type is none of those that the route reads."""
 

@@ -3,7 +3,7 @@
 import pytest
 
 from kernel.ids import encode, new_id
-from tests.guests import call, new_guest, new_key, new_tenant, operator_key
+from tests.guests import call, client, new_guest, new_key, new_tenant, operator_key
 
 
 def test_create__by_a_tenant__shows_the_key_once():
@@ -187,3 +187,26 @@ def test_me__as_tenant_key_and_as_platform_key__tells_who():
     assert own["id"] == encode("key", guest.key_id)
     assert (bare["kind"], bare["tenant"]) == ("platform_key", None)
     assert named["tenant"] == guest.public_id
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ("application/json", 200),
+        ("Application/JSON; charset=utf-8", 200),
+        ("", 200),
+        ("text/plain", 415),
+        ("application/x-www-form-urlencoded", 415),
+    ],
+)
+def test_verify__media_type__is_json_or_unsaid(said, status):
+    answer = client().generic(
+        "POST",
+        "/api/v1/keys/verify",
+        b'{"key": "nonsense"}',
+        content_type=said,
+        headers={"Authorization": f"Bearer {operator_key()}"},
+    )
+    assert answer.status_code == status
+    if status != 200:
+        assert answer.json()["code"] == "unsupported_media_type"

@@ -12,7 +12,14 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.views.decorators.csrf import csrf_exempt
 
 from kernel.authz import Principal
-from kernel.errors import DomainError, FieldError, Forbidden, Invalid, Unauthenticated
+from kernel.errors import (
+    DomainError,
+    FieldError,
+    Forbidden,
+    Invalid,
+    Unauthenticated,
+    UnsupportedMediaType,
+)
 from kernel.gate.wire import HotConnection, hot
 from kernel.http import problem
 from kernel.http.admittance import admit_request, facts_of_request
@@ -146,6 +153,18 @@ def decode(decoder: msgspec.json.Decoder[S], body: bytes) -> S:
         raise Invalid(f"The body is no JSON: {error}", code="malformed_body") from error
     check_json(body)
     return read
+
+
+def json_body(request: HotRequest) -> bytes:
+    """Give the body of a request that says JSON, or says nothing of its media type.
+
+    Raises:
+        kernel.errors.UnsupportedMediaType: it says something else.
+    """
+    said = request.META.get("CONTENT_TYPE", "")
+    if said != JSON and said.partition(";")[0].strip().lower() not in ("", JSON):
+        raise UnsupportedMediaType(f'Unsupported media type "{said}" in request.')
+    return request.body
 
 
 def json_response(content: bytes, status: int = 200) -> LeanResponse:

@@ -15,12 +15,12 @@ from django.db import close_old_connections
 from django.http import QueryDict
 
 from kernel import db
-from kernel.errors import TooLarge
+from kernel.errors import HeadTooLarge, TooLarge
 from kernel.gate import wire
 from kernel.http import context, problem
 from kernel.http.exchange import Answer, Exchange
 from kernel.http.hot import HotEndpoint, LeanResponse
-from kernel.http.soundness import check_address
+from kernel.http.soundness import check_address, check_head
 
 StartResponse = Callable[..., Any]
 Environ = dict[str, Any]
@@ -136,6 +136,9 @@ class FastLane:
 
     def _answer(self, endpoint: type[HotEndpoint], request: LaneRequest) -> Answer:
         try:
+            check_head(request.META)
             return endpoint.answer(request)
+        except HeadTooLarge as refused:
+            return problem.response(refused)
         except Exception:  # noqa: BLE001 - the HTTP boundary, as in Django's own handler
             return problem.fault(request.path_info)

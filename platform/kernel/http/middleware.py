@@ -6,10 +6,10 @@ from collections.abc import Callable
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
-from kernel.errors import Invalid, TooLarge
+from kernel.errors import HeadTooLarge, Invalid, TooLarge
 from kernel.http import context, problem
 from kernel.http.exchange import Exchange
-from kernel.http.soundness import check_address
+from kernel.http.soundness import check_address, check_head
 
 
 class RequestMiddleware:
@@ -38,8 +38,9 @@ class RequestMiddleware:
 
     def _answer(self, request: HttpRequest) -> HttpResponseBase:
         try:
+            check_head(request.META)
             check_address(request.path_info, request.META.get("QUERY_STRING", ""))
-        except Invalid as refused:
+        except (HeadTooLarge, Invalid) as refused:
             return problem.response(refused)
         if not self._fits(request):
             return problem.response(TooLarge(f"A request body has {self._largest} bytes at most."))

@@ -49,6 +49,7 @@ STATUS: dict[type[DomainError], int] = {
     errors.UnsupportedMediaType: 415,
     errors.Unprocessable: 422,
     errors.RateLimited: 429,
+    errors.HeadTooLarge: 431,
     errors.QuotaExceeded: 429,
     errors.Unavailable: 503,
 }

@@ -4,12 +4,15 @@ PostgreSQL keeps no text with U+0000, and libpq ends a value there; code that go
 level by level runs out of stack where there are too many.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
-from kernel.errors import Invalid
+from kernel.errors import HeadTooLarge, Invalid
 
+LARGEST_HEAD: Final = 32 * 1024
+"""Characters of a request's address and header fields together."""
 DEEPEST: Final = 64
 """Levels of lists and objects in a JSON body."""
 _NUL: Final = "\0"
@@ -25,6 +28,16 @@ def check_address(path: str, query: str) -> None:
     """
     if _NUL in path or _NUL_IN_QUERY in query or _NUL in query:
         raise Invalid("An address holds no character U+0000.", code="malformed_request")
+
+
+def check_head(environ: Mapping[str, Any]) -> None:
+    """Look at all that stands before a body: 2 µs. The server itself ends at 100 header fields.
+
+    Raises:
+        kernel.errors.HeadTooLarge: it is longer than :data:`LARGEST_HEAD`.
+    """
+    if sum([len(text) for text in environ.values() if type(text) is str]) > LARGEST_HEAD:
+        raise HeadTooLarge(f"Address and headers have {LARGEST_HEAD} bytes together at most.")
 
 
 def check_json(body: bytes, read: Any = msgspec.UNSET) -> None:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from kernel.http.soundness import LARGEST_HEAD
 from tests.kernel.http.toy import RAISED
 
 EXPECTED = {
@@ -102,3 +103,12 @@ def test_body__too_large__413_before_anything_is_read(client, bearer, settings):
         headers=bearer,
     )
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+
+
+@pytest.mark.parametrize("url", ["/things", "/hot/things"])
+def test_head__longer_than_accepted__431_and_just_below_is_read(client, bearer, url):
+    for length, status in [(LARGEST_HEAD, 431), (LARGEST_HEAD - 2000, 200)]:
+        answer = client.get(url, headers={**bearer, "X-Long": "x" * length})
+        assert answer.status_code == status
+    answer = client.get(f"{url}?{'x' * LARGEST_HEAD}", headers=bearer)
+    assert (answer.status_code, answer.json()["code"]) == (431, "head_too_large")
