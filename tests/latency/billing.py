@@ -217,6 +217,7 @@ CASES: dict[str, Case] = {
     "GET /api/v1/usage/keys": read("/usage/keys"),
     "GET /api/v1/usage/features": read("/usage/features"),
     "GET /api/v1/usage/export": read("/usage/export", f"meter={METER}&windowSize=DAY"),
+    "GET /api/v1/events/feed": read("/events/feed", "limit=20"),
     "GET /api/v1/events/export": Case(always(export_events)),
     "GET /api/v1/usage/analytics": Case(
         always(lambda world: json_call("GET", f"{V1}/usage/analytics", world.tenant.key)),

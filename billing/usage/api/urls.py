@@ -8,12 +8,14 @@ from billing.usage.api.current import CurrentUsage
 from billing.usage.api.events import Events
 from billing.usage.api.events_v2 import EventsV2
 from billing.usage.api.exports import EventsExport, UsageExport
+from billing.usage.api.feed import EventsFeed
 from billing.usage.api.figures import GroupValues, Query, Subjects
 from billing.usage.api.keys import KeyUsage
 from billing.usage.api.meters import Meters, OneMeter
 
 urlpatterns: list[URLPattern] = [
     path("events", Events.as_view()),
+    path("events/feed", EventsFeed.as_view()),
     path("events/void", Voids.as_view()),
     path("events/correct", Corrections.as_view()),
     path("events/export", EventsExport.as_view()),
