@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -56,6 +56,18 @@ def session_database(
         finally:
             undo()
             database.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add to a test that lost its database what is left of the cluster."""
+    report = yield
+    session = item.funcargs.get("session_database") if isinstance(item, pytest.Function) else None
+    if report.failed and session is not None and ".s.PGSQL." in str(report.longrepr):
+        report.sections.append(("the session's cluster", session.autopsy()))
+    return report
 
 
 @pytest.fixture

@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 from django.core.management import call_command
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.postgresql.base import DatabaseWrapper
 
 from kernel.postgres.lock import exclusively
+from kernel.postgres.process import Postmaster
 from kernel.postgres.throwaway import ThrowawayCluster
 
 TEMPLATE = "innkeeper_template"
@@ -32,17 +35,28 @@ class SessionDatabase:
         self._shared = shared
         self._name = f"innkeeper_{worker}"
         self._guard = threading.RLock()
-        self._up = False
+        self._up = self._rising = False
         self._cluster: ThrowawayCluster | None = None
 
     def ensure(self) -> None:
-        """Bring it up unless it is; re-entrant, because migrating connects too."""
+        """Bring it up unless it is; re-entrant, because migrating connects too.
+
+        What fails half-way is undone and tried again by the next test: with settings that point
+        nowhere, all that follow would only say that there is no socket.
+        """
         if self._up:
             return
         with self._guard:
-            if self._cluster is None:
+            if self._up or self._rising:
+                return
+            self._rising = True
+            try:
                 self._bring_up()
                 self._up = True
+            finally:
+                self._rising = False
+                if not self._up:
+                    self.close()
 
     def _bring_up(self) -> None:
         with exclusively(self._shared / "cluster.lock", seconds=300):
@@ -61,8 +75,19 @@ class SessionDatabase:
         self._point_at(TEMPLATE)
         call_command("migrate", database="owner", verbosity=0, interactive=False)
         close_connections()
+        self._freeze(created)
         record.write_text(str(created.root))
         return created
+
+    @staticmethod
+    def _freeze(cluster: ThrowawayCluster) -> None:
+        """Keep everybody out of the template: a session that lingers would forbid the clones."""
+        with psycopg.connect(cluster.cluster.bootstrap.dsn(), autocommit=True) as link:
+            link.execute(f"ALTER DATABASE {TEMPLATE} ALLOW_CONNECTIONS false")
+            link.execute(
+                "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = %s",
+                [TEMPLATE],
+            )
 
     def _point_at(self, name: str) -> None:
         """Change the settings in place, before Django connects, and those of child processes."""
@@ -93,14 +118,30 @@ class SessionDatabase:
         if self._cluster is not None:
             close_connections()
             self._cluster.leave()
+            self._cluster, self._up = None, False
+
+    def autopsy(self) -> str:
+        """Tell what is left of the cluster: why tests cannot connect."""
+        if self._cluster is None:
+            return "The session has no cluster."
+        root = self._cluster.root
+        if not root.exists():
+            return f"{root} is gone: somebody has removed a cluster in use."
+        state = self._cluster.cluster.layout
+        logs = sorted(state.log.glob("*.log"), key=lambda path: path.stat().st_mtime)
+        said = [path.read_text(errors="replace") for path in (state.startup_log, *logs[-1:])]
+        running = Postmaster.read(state.data)
+        alive = running is not None and running.alive()
+        return f"{root}: server alive: {alive}\n" + "\n".join("".join(said).splitlines()[-30:])
 
 
 def close_connections() -> None:
     """Close this thread's connections and the process' pools, on every alias."""
     for connection in connections.all(initialized_only=True):
         connection.close()
-        if connection.settings_dict["OPTIONS"].get("pool"):
-            connection.close_pool()
+    while DatabaseWrapper._connection_pools:
+        _, pool = DatabaseWrapper._connection_pools.popitem()
+        pool.close()
 
 
 def open_lazily(ensure: Callable[[], None]) -> Callable[[], None]:

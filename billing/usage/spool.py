@@ -76,7 +76,9 @@ class Spool:
 
     def _begin(self) -> None:
         if self._process == os.getpid():
-            os.close(self._descriptor)
+            # Once only, even if no other opens: the number may be another file's by then.
+            self._process, descriptor = 0, self._descriptor
+            os.close(descriptor)
         directory = self._directory or directory_of_spool()
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = directory / f"{new_id().hex}{SUFFIX}"

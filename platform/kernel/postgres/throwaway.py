@@ -50,7 +50,10 @@ class ThrowawayCluster:
         if not (root / "users").exists():
             return None
         joined = cls(root)
-        joined._hold()
+        try:
+            joined._hold()
+        except FileNotFoundError:  # removed since the look
+            return None
         if joined.cluster.status().running:
             return joined
         joined.leave()
@@ -94,5 +97,8 @@ def sweep() -> None:
             continue
         if status.st_uid == os.geteuid() and time.time() - status.st_mtime > _SETTLED:
             abandoned = ThrowawayCluster(root)
-            abandoned._users = FileLock(root / "users")
+            try:
+                abandoned._users = FileLock(root / "users")
+            except FileNotFoundError:  # another one was faster
+                continue
             abandoned.leave()

@@ -1,6 +1,7 @@
 """The spool and its drainer: no request's detail lost or doubled, whatever is killed."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -226,3 +227,18 @@ def test_run_spool_drain__stop__ends_it_after_the_request_is_in(house):
     ((_, subject, _, data),) = requests_of(house.id)
     assert subject == encode("key", key_id)
     assert (data["route"], data["status"], data["request_id"]) == ("api/v1/y", 404, "req_77")
+
+
+def test_append__no_file_can_be_opened__gives_the_old_one_up_only_once(tmp_path, monkeypatch):
+    """A second close would take away whatever has its number by then."""
+    monkeypatch.setattr("billing.usage.spool.LARGEST", 0)
+    folder = tmp_path / "spool"
+    spool = Spool(folder)
+    spool.append(line(new_id()))
+    shutil.rmtree(folder)
+    folder.write_text("in the way")
+
+    spool.append(line(new_id()))
+    with (tmp_path / "other").open("w") as other:
+        spool.append(line(new_id()))
+        assert other.write("still open") > 0
