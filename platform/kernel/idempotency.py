@@ -3,7 +3,7 @@
 After draft-ietf-httpapi-idempotency-key-header-07 and Stripe's habits. A key is scoped by tenant,
 the caller's lineage (so that a rotated key still replays), method and route. Either effect and
 record commit together or neither does: a crash leaves no half-done key behind. Refusals roll back
-and are not recorded; repeating them decides anew.
+and are not recorded; repeating them decides anew. Neither are answers that are no JSON.
 """
 
 import hashlib
@@ -24,6 +24,7 @@ REPLAYED = "Idempotent-Replayed"
 MAX_LENGTH = 255
 KEEP_HOURS = 24
 _PURPOSE = "idempotent replies"
+_JSON = "application/json"
 _DECIDED_ANEW = frozenset({401, 403, 409, 429, *range(500, 600)})
 _READ = """
 SELECT fingerprint, status, body FROM kernel_idempotency
@@ -72,7 +73,7 @@ def run(
     if stored is not None:
         return stored
     answer = effect()
-    if answer.status_code not in _DECIDED_ANEW:
+    if answer.status_code not in _DECIDED_ANEW and _is_json(request, answer):
         _store(attempt, answer)
     return answer
 
@@ -119,9 +120,14 @@ def _stored(attempt: Attempt) -> HttpResponse | None:
             "This Idempotency-Key was used with another request.", code="idempotency_key_reused"
         )
     content = sealing.open_sealed(bytes(body), _PURPOSE)
-    return HttpResponse(
-        content, status=status, content_type="application/json", headers={REPLAYED: "true"}
-    )
+    return HttpResponse(content, status=status, content_type=_JSON, headers={REPLAYED: "true"})
+
+
+def _is_json(request: Request, answer: HttpResponseBase) -> bool:
+    """Tell what a record can give back as it was. Tables and streams are reads: made anew."""
+    if isinstance(answer, Response):
+        return bool(request.accepted_renderer.media_type == _JSON)
+    return isinstance(answer, HttpResponse) and answer.headers.get("Content-Type") == _JSON
 
 
 def _store(attempt: Attempt, answer: HttpResponseBase) -> None:

@@ -5,7 +5,7 @@ import threading
 from typing import ClassVar
 
 import pytest
-from django.http import HttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from django.test import Client, override_settings
 from django.urls import path
 from rest_framework.response import Response
@@ -36,6 +36,10 @@ class Effects(Endpoint):
         effects.append(what)
         if what == "plain":
             return HttpResponse(b'{"plain":true}', status=202, content_type="application/json")
+        if what == "table":
+            return HttpResponse(b"a,b\n", content_type="text/csv")
+        if what == "lines":
+            return StreamingHttpResponse([b"{}\n"], content_type="application/x-ndjson")
         if what.isdigit():
             return Response({"n": len(effects)}, int(what))
         return Response({"n": len(effects), "secret": "hush", "id": ids.new_id()}, 201)
@@ -87,6 +91,18 @@ def test_replay__same_key_same_body__one_effect_and_equal_bytes(key):
     assert effects == ["x"]
     assert second.headers["Idempotent-Replayed"] == "true"
     assert "Idempotent-Replayed" not in first.headers
+
+
+@pytest.mark.parametrize(("what", "content"), [("table", b"a,b\n"), ("lines", b"{}\n")])
+def test_replay__answer_that_is_no_json__is_made_anew(key, what, content):
+    answers = [post(key, "k", what), post(key, "k", what)]
+
+    for answer in answers:
+        got = b"".join(answer) if answer.streaming else answer.content
+        assert (got, answer.headers["Content-Type"].partition(";")[0]) == (
+            content, "text/csv" if what == "table" else "application/x-ndjson",
+        )  # fmt: skip
+        assert "Idempotent-Replayed" not in answer.headers
 
 
 def test_replay__other_body__422(key):
