@@ -1,16 +1,14 @@
-"""Race consumes over HTTP for the last units that grants leave: none may be taken too often.
+"""Race consumes over HTTP for the last units that are left: none may be taken too often.
 
-Customers have three grants each beside what their period issues, of other priorities and ends, and
-one grant is voided and one made while all consume. Afterwards what was acknowledged is what the
-quota counted, what the meter shows, and exactly what the grants held.
+``--of grants``: customers have three grants each beside what their period issues, of other
+priorities and ends, and one grant is voided and one made while all consume. ``--of quota``: nothing
+but the hard limit of their plan. Afterwards what was acknowledged is what the quota counted, what
+the meter shows, and exactly what there was; ``verify_usage`` agrees.
 """
 
 import argparse
-import http.client
 import shutil
-import sys
 import tempfile
-import threading
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -20,7 +18,8 @@ from typing import Any, Final
 
 from bench.systems import innkeeper
 from bench.systems.innkeeper import Innkeeper
-from bench.systems.server import HOST
+from bench.usage import racing, victims
+from bench.usage.racing import Errand, Outcome
 
 FEATURE: Final = "processed_units"
 SHARES: Final = {"issue": 40, "first": 30, "last": 20, "late": 10}
@@ -31,7 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Take how many race, for how much."""
     parser.add_argument("--consumes", type=int, default=100_000)
     parser.add_argument("--customers", type=int, default=4)
-    parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--processes", type=int, default=4)
+    parser.add_argument("--of", choices=["grants", "quota"], default="grants")
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -42,38 +43,94 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         folder.chmod(0o711)  # the database's account passes through
         system = innkeeper.start(folder)
         stack.callback(system.server.close)
-        race = Race(system, options.consumes)
+        kind = GrantRace if options.of == "grants" else Race
+        race = kind(system, options.consumes)
         race.prepare(options.customers)
-        race.run(options.connections)
-        return race.findings()
+        race.run(options.connections, options.processes)
+        return {"of": options.of, **race.findings()}
 
 
 @dataclass
 class Race:
-    """Connections that consume single units, of one customer after the other, until told to stop.
-
-    Half of the consumes find room, half come too late.
-    """
+    """Calls for twice what customers may use by their plan: half find room, half come too late."""
 
     system: Innkeeper
     consumes: int
     customers: list[str] = field(default_factory=list)
-    taken: dict[str, int] = field(default_factory=dict)
-    refused: int = 0
+    room: int = 0
+    """What one customer may use in all, in units."""
+    quantity: int = 1
+    outcome: Outcome = field(default_factory=Outcome)
     seconds: float = 0.0
-    failures: list[str] = field(default_factory=list)
-    guard: threading.Lock = field(default_factory=threading.Lock)
-    started: int = 0
-
-    @property
-    def room(self) -> int:
-        """Give the units that one customer may use in all."""
-        return self.consumes // (2 * len(self.customers))
 
     def prepare(self, customers: int) -> None:
-        """Make customers with grants."""
+        """Make customers, and let so much be taken at once that there is not enough."""
         self.customers = [self.system.limited_guest("basic").slug for _ in range(customers)]
-        self.taken = dict.fromkeys(self.customers, 0)
+        value = self.system.call("GET", f"{_path(self.customers[0])}/value")
+        self.room = int(value["totalAvailableGrantAmount"])
+        self.quantity = max(2 * self.room * customers // self.consumes, 1)
+
+    def run(self, connections: int, processes: int) -> None:
+        """Let all consume, and change meanwhile what may be changed."""
+        paths = [_path(customer, 1) for customer in self.customers]
+        errand = Errand(
+            self.system.server.port, self.system.platform_key, paths, self.quantity,
+            self.consumes, connections,
+        )  # fmt: skip
+        with racing.pool(processes) as pool:
+            began = time.monotonic()
+            running = racing.start(pool, errand, processes)
+            self.disturb()
+            for one in running:
+                self.outcome.add(one.result())
+        self.seconds = time.monotonic() - began
+
+    def disturb(self) -> None:
+        """Change nothing."""
+
+    def findings(self) -> dict[str, Any]:
+        """Compare what was acknowledged with the room, the quota and the meter."""
+        overshoot = drift = missed = 0
+        for customer in self.customers:
+            answers = self.outcome.answers
+            taken = answers[_path(customer, 1), racing.TAKEN] * self.quantity
+            value = self.system.call("GET", f"{_path(customer)}/value")
+            overshoot += max(taken - self.room, 0) + int(value["overage"])
+            query = f"/api/v1/meters/{FEATURE}/query?filterCustomerId={customer}"
+            rows = self.system.call("GET", query)["data"]
+            metered = sum(int(row["value"]) for row in rows)
+            drift += abs(int(value["usage"]) - taken) + abs(metered - taken)
+            drift += abs(self.room - taken - int(value["balance"]))
+            missed += max(self.room - taken - self.quantity + 1, 0)
+        verified = victims.manage(self.system.home, "verify_usage")
+        told = {
+            name: sum(n for (_, kind), n in self.outcome.answers.items() if kind == name)
+            for name in (racing.TAKEN, racing.REFUSED)
+        }
+        return {
+            "consumes": sum(told.values()),
+            **told,
+            "quantity": self.quantity,
+            "room": self.room * len(self.customers),
+            "overshoot": overshoot,
+            "left_though_asked_for": missed,
+            "drift": drift,
+            "verify_usage": verified.stdout.strip().splitlines()[-1:],
+            "per_second": round(self.consumes / self.seconds, 1),
+            "failures": self.outcome.failures[:3],
+            "holds": (overshoot, drift, missed) == (0, 0, 0)
+            and not self.outcome.failures
+            and verified.returncode == 0,
+        }
+
+
+class GrantRace(Race):
+    """Single units of grants, one of which is voided and one made while all consume."""
+
+    def prepare(self, customers: int) -> None:
+        """Make customers with grants instead of what their plan gives."""
+        super().prepare(customers)
+        self.room, self.quantity = self.consumes // (2 * customers), 1
         for customer in self.customers:
             body = {
                 "type": "metered",
@@ -98,71 +155,12 @@ class Race:
         made: dict[str, Any] = self.system.call("POST", f"{_path(customer)}/grants", body)
         return made
 
-    def run(self, connections: int) -> None:
-        """Let all consume, and change grants meanwhile."""
-        threads = [threading.Thread(target=self._consume) for _ in range(connections)]
-        began = time.monotonic()
-        for thread in threads:
-            thread.start()
+    def disturb(self) -> None:
+        """Void a grant of each customer, and make another."""
         for customer in self.customers:
             gone = self.give(customer, "late", priority=9)
             self.system.call("DELETE", f"/api/v1/grants/{gone['id']}")
             self.give(customer, "late", priority=9)
-        for thread in threads:
-            thread.join()
-        self.seconds = time.monotonic() - began
-
-    def _consume(self) -> None:
-        connection = http.client.HTTPConnection(HOST, self.system.server.port, timeout=60)
-        headers = {
-            "Authorization": f"Bearer {self.system.platform_key}",
-            "Content-Type": "application/json",
-        }
-        while (number := self._next()) is not None:
-            customer = self.customers[number % len(self.customers)]
-            connection.request("POST", f"{_path(customer, 1)}/consume", '{"quantity": 1}', headers)
-            answer = connection.getresponse()
-            text = answer.read()
-            with self.guard:
-                if answer.status == http.client.OK:
-                    self.taken[customer] += 1
-                elif answer.status == http.client.CONFLICT and b"quota_exceeded" in text:
-                    self.refused += 1
-                else:
-                    self.failures.append(f"{answer.status} {text[:200]!r}")
-        connection.close()
-
-    def _next(self) -> int | None:
-        with self.guard:
-            if self.started >= self.consumes or self.failures:
-                return None
-            self.started += 1
-            if self.started % 10_000 == 0:
-                sys.stderr.write(f"{self.started} of {self.consumes}\n")
-            return self.started
-
-    def findings(self) -> dict[str, Any]:
-        """Compare what was acknowledged with quota, meter and grants."""
-        overshoot, drift = 0, 0
-        for customer, taken in self.taken.items():
-            value = self.system.call("GET", f"{_path(customer)}/value")
-            overshoot += max(taken - self.room, 0) + int(value["overage"])
-            query = f"/api/v1/meters/{FEATURE}/query?filterCustomerId={customer}"
-            rows = self.system.call("GET", query)["data"]
-            metered = sum(int(row["value"]) for row in rows)
-            drift += abs(int(value["usage"]) - taken) + abs(metered - taken)
-            drift += abs(self.room - taken - int(value["balance"]))
-        return {
-            "consumes": self.started,
-            "taken": sum(self.taken.values()),
-            "room": self.room * len(self.customers),
-            "refused": self.refused,
-            "overshoot": overshoot,
-            "drift": drift,
-            "per_second": round(self.started / self.seconds, 1),
-            "failures": self.failures[:3],
-            "holds": overshoot == 0 and drift == 0 and not self.failures,
-        }
 
 
 def _path(customer: str, version: int = 2) -> str:
