@@ -173,7 +173,6 @@ SPECTACULAR_SETTINGS = {
             },
         }
     },
-    "SECURITY": [{"ApiKey": []}],
     "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums"],
 }
 

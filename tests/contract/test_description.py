@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from tests.contract.test_hostile_input import DESCRIPTION
+from tests.contract.test_hostile_input import DESCRIPTION, VERBS
 
 
 def test_alternatives__of_one_of__differ():
@@ -11,6 +11,22 @@ def test_alternatives__of_one_of__differ():
     twice = [where for where, members in found if any(members.count(one) > 1 for one in members)]
     assert twice == []
     assert len(found) > 4
+
+
+def test_operations__all_but_public_ones__ask_for_a_key():
+    openly = {
+        f"{verb} {path}"
+        for path, item in DESCRIPTION["paths"].items()
+        for verb, operation in item.items()
+        if verb in VERBS and {"ApiKey": []} not in operation.get("security", [])
+    }
+    assert openly == {
+        "get /health",
+        "get /livez",
+        "get /readyz",
+        "get /api/v1/audit/heads/checkpoint",
+        "get /api/v1/audit/heads/tile/{tile}",
+    }
 
 
 def alternatives(part: Any, where: str) -> Iterator[tuple[str, list[Any]]]:

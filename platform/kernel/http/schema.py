@@ -81,7 +81,10 @@ class EndpointSchema(AutoSchema):
         return nouns[:1] or ["operations"]
 
     def get_auth(self) -> list[dict[str, Any]]:
-        """Ask for no credential on public routes, for a key or a staff session on operator's."""
+        """Ask for no credential on public routes, for a key or a staff session on operator's.
+
+        Everywhere else for a key: what names no security is called without any, by pages too.
+        """
         access = self._access()
         if access is not None and access.scope is Scope.PUBLIC:
             return [{}]
@@ -91,7 +94,7 @@ class EndpointSchema(AutoSchema):
                 {"ApiKey": []},
                 session if self.method == "GET" else session | {"CsrfToken": []},
             ]
-        return []
+        return [{"ApiKey": []}]
 
     def get_override_parameters(self) -> list[Any]:
         """Add the headers that the scope and the method bring."""
