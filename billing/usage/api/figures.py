@@ -1,7 +1,5 @@
 """Figures of a meter: queries as JSON and CSV, its subjects, its group values."""
 
-import csv
-import io
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -21,6 +19,7 @@ from billing.usage.queries import customers, meters, values
 from billing.usage.queries.measure import measure
 from billing.usage.queries.question import CUSTOMER, SUBJECT, Question, Row
 from kernel.authz import Access, Scope
+from kernel.csv_lines import harmless, written
 from kernel.errors import NotFound
 from kernel.http.endpoint import Endpoint
 from kernel.http.render import OrjsonRenderer
@@ -50,9 +49,7 @@ class CsvRenderer(BaseRenderer):
         """Write rows (lists of text); anything else is a problem document and stays JSON."""
         if not isinstance(data, list):
             return OrjsonRenderer().render(data)
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(data)
-        return text.getvalue().encode()
+        return written(data)
 
 
 class Query(Endpoint):
@@ -159,19 +156,20 @@ def number(value: Decimal) -> int | float:
     return int(value) if whole else float(value)
 
 
-def _table(question: Question, rows: list[Row]) -> list[list[str]]:
+def _table(question: Question, rows: list[Row]) -> list[list[object]]:
     named = [name for name in question.group_by if name not in {SUBJECT, CUSTOMER}]
     with_subject = SUBJECT in question.group_by
     with_customer = CUSTOMER in question.group_by
     head = ["window_start", "window_end", *(["subject"] * with_subject)]
     head += [*(["customer_id"] * with_customer), *named, "value"]
-    table = [head]
+    table: list[list[object]] = [[*head]]
     for row in rows:
-        line = [_time(row.start), _time(row.end)]
-        line += [row.subject or ""] * with_subject
+        line: list[object] = [_time(row.start), _time(row.end)]
+        line += [harmless(row.subject or "")] * with_subject
         if with_customer:
             line.append("" if row.tenant_id is None else customers.public_id(row.tenant_id))
-        table.append([*line, *(row.groups[name] for name in named), format(row.value, ".6f")])
+        groups = [harmless(row.groups[name]) for name in named]
+        table.append([*line, *groups, format(row.value, ".6f")])
     return table
 
 

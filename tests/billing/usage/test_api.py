@@ -1,5 +1,6 @@
 """The routes of usage: rules of meters and questions, scopes, formats, binary mode."""
 
+import csv
 from decimal import Decimal
 
 import pytest
@@ -189,6 +190,19 @@ def test_query__accept_csv_on_post__is_an_attachment(address, house):
     assert answer.headers["Content-Type"].startswith("text/csv")
     assert f'filename="{meter.slug}.csv"' in answer.headers["Content-Disposition"]
     assert answer.text.splitlines()[1].endswith(",0.123457")
+
+
+def test_query__csv_of_texts_that_look_like_formulas__executes_none(address, house):
+    meter = define(house.id, group_by={"g": "$.g"})
+    said = {"value": -1, "g": "=HYPERLINK(1)"}
+    report(house.id, event(meter.slug, data=said, subject="@SUM(A1)"))
+    headers = {"Authorization": f"Bearer {house.key}", "Accept": "text/csv"}
+
+    url = f"{address}/api/v1/meters/{meter.slug}/query?groupBy=g&groupBy=subject"
+    answer = requests.get(url, headers=headers, timeout=10)
+
+    _, row = csv.reader(answer.text.splitlines())
+    assert row[2:] == ["'@SUM(A1)", "'=HYPERLINK(1)", "-1.000000"]
 
 
 def test_query__large_integer__keeps_every_digit_in_the_decimal(house):
