@@ -9,6 +9,8 @@ from uuid import UUID
 from kernel import db
 
 BATCH: Final = 5_000
+ROWS: Final = 512
+"""Rows of a stream that are looked at together: few enough to stay in the processor's cache."""
 PIECE: Final = 1 << 16
 """Places read by one statement: a full tile of the second level."""
 
@@ -147,7 +149,7 @@ def places(log_id: UUID, first: int, past: int) -> Iterator[list[tuple[Any, ...]
 
 def _batches(rows: Iterable[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
     going = iter(rows)
-    while batch := list(islice(going, BATCH)):
+    while batch := list(islice(going, ROWS)):
         yield batch
 
 

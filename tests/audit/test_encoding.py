@@ -1,5 +1,7 @@
 """Canonical bytes against the rfc8785 package, and commitments."""
 
+import hmac
+from base64 import urlsafe_b64encode
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import StrEnum
@@ -126,6 +128,15 @@ def test_commitment__known_answer__is_hmac_over_path_and_value() -> None:
 
 
 KNOWN = "c:t4fIksvo2Wj3T2zStyWmC8T2HedbVNpufKWn6jFfR8c"
+
+
+@given(st.binary(max_size=70), st.text(max_size=80), keys)
+def test_commitment__any_salt_and_value__is_the_hmac_of_the_standard_library(
+    salt: bytes, value: str, path: str
+) -> None:
+    message = path.encode() + b"\x00" + value.encode()
+    digest = urlsafe_b64encode(hmac.digest(salt, message, "sha256")).rstrip(b"=").decode()
+    assert commitment(path, Opening(salt, value)) == f"c:{digest}"
 
 
 @given(st.text(max_size=40), keys)
