@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from django.db.models import Q, QuerySet
+from django.db.models import BooleanField, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
-from audit.models import Event, Leaf, Outcome
+from audit.models import Event, Outcome
 from kernel import db, ids
 from kernel.errors import Invalid
 from kernel.tenancy import tenant_or_none
@@ -18,8 +18,10 @@ _EXACT: Final = ("action", "actor_id", "actor_type", "target_id", "target_type",
 _MILLISECONDS: Final = 80
 _LONGEST_SEARCH: Final = 200
 
-# The tenant is that of the connection: the function reads it as the policies do.
-_SEARCH_TENANT: Final = "SELECT audit_find(%s)"
+# The tenant is that of the connection: the function reads it as the policies do. An array is looked
+# up in the list's own index, newest first, and no further than the page; with a subquery the
+# planner may walk through all of the tenant's entries until the few that match.
+_SEARCH_TENANT: Final = "audit_event.id = ANY (ARRAY(SELECT audit_find(%s)))"
 _SEARCH_ALL: Final = (
     "SELECT event_id FROM audit_search WHERE words @@ websearch_to_tsquery('simple', %s)"
 )
@@ -82,8 +84,12 @@ def openings_of(events: Sequence[Event]) -> dict[uuid.UUID, dict[str, list[str]]
 
 def places_of(events: Sequence[Event]) -> dict[uuid.UUID, Place]:
     """Return where the sealed ones among the entries stand."""
-    rows = Leaf.objects.filter(event_id__in=[event.id for event in events])
-    return {row.event_id: Place(row.log_id, row.leaf_index) for row in rows}
+    with db.cursor() as cursor:
+        cursor.execute(
+            "SELECT event_id, log_id, leaf_index FROM audit_leaf WHERE event_id = ANY (%s::uuid[])",
+            [[event.id for event in events]],
+        )
+        return {event_id: Place(log_id, index) for event_id, log_id, index in cursor.fetchall()}
 
 
 def spellings(identifier: str) -> list[str]:
@@ -126,5 +132,6 @@ def _search(rows: QuerySet[Event], text: str) -> QuerySet[Event]:
         return rows
     if len(text) > _LONGEST_SEARCH or "\x00" in text:
         raise Invalid("q is a text of at most 200 characters.", pointer="/query/q")
-    statement = _SEARCH_ALL if tenant_or_none() is None else _SEARCH_TENANT
-    return rows.filter(id__in=RawSQL(statement, [text]))  # noqa: S611 - bound parameters
+    if tenant_or_none() is None:
+        return rows.filter(id__in=RawSQL(_SEARCH_ALL, [text]))  # noqa: S611 - bound parameters
+    return rows.filter(RawSQL(_SEARCH_TENANT, [text], BooleanField()))  # noqa: S611 - bound parameters

@@ -20,6 +20,7 @@ from kernel import db
 from kernel.tenancy import tenant_context
 from tests.audit.logs import change, changes, rows, say
 from tests.audit.superuser import superuser
+from tests.waiting import until
 
 
 def leaves_of(tenant: UUID) -> list[tuple[int, UUID, bytes]]:
@@ -149,6 +150,14 @@ def test_sealer__open_transaction__is_sealed_once_it_commits_and_stalls_nobody(
     assert len(leaves_of(tenant_id)) == 10
 
 
+def _may_advance() -> bool:
+    ((may,),) = rows(
+        "SELECT pg_snapshot_xmin(pg_current_snapshot()) > low FROM audit_sealer_state",
+        alias="sealer",
+    )
+    return bool(may)
+
+
 @pytest.mark.parametrize("step", ["read", "look", "lock", "extend", "copy", "move", "advance"])
 def test_sealer__killed_at_a_step__means_nothing_happened(
     tenant_id: UUID, sealer: Sealer, monkeypatch: pytest.MonkeyPatch, step: str
@@ -158,6 +167,7 @@ def test_sealer__killed_at_a_step__means_nothing_happened(
 
     sealer.drain()
     receipts = changes(tenant_id, 300)
+    until("no older transaction of the cluster keeps the window where it is", _may_advance)
     place = {
         "read": (state, "read"),
         "look": (window, "look"),
