@@ -139,6 +139,24 @@ def test_attribution__late_commit__is_given_away_by_the_next_pass(house):
     assert (before, total(house.id, meter)) == (1, 6)
 
 
+def test_attribution__writer_open_in_the_day__gives_way_and_the_next_pass_takes_it(house):
+    kind, subject = word(), word()
+    stray = event(kind, subject=subject)
+    with writer(None, stray) as other:
+        other.commit()
+    with psycopg.connect(conninfo("owner")) as link:
+        link.execute("INSERT INTO billing_usage_attribution VALUES (%s, %s)", [subject, house.id])
+
+    with writer(house.id, event(kind)) as open_one:
+        attribute_all()
+        before = ids(house, subject=subject, **{"from": "2026-01-01T00:00:00Z"})
+        open_one.commit()
+    attribute_all()
+
+    assert before == []
+    assert ids(house, subject=subject, **{"from": "2026-01-01T00:00:00Z"}) == [stray["id"]]
+
+
 def test_archive__writer_open_in_the_month__is_waited_for_and_nothing_goes(
     house, monkeypatch, settings, tmp_path
 ):
