@@ -1,4 +1,4 @@
-"""``python -m bench.usage access|consumes|kill|memory|query``: drills and figures of metering.
+"""``python -m bench.usage access|consumes|kill|memory|query|writer``: drills of metering, figures.
 
 Each starts a system of its own as ``make run`` does, commits for real, prints one JSON line and
 removes everything again. Nothing else should run on the machine. ``--help`` of each tells more.
@@ -9,7 +9,7 @@ import argparse
 import json
 import sys
 
-from bench.usage import access, consumes, kill, memory, query
+from bench.usage import access, consumes, kill, memory, query, writer
 
 MEASUREMENTS = {
     "access": access,
@@ -17,6 +17,7 @@ MEASUREMENTS = {
     "kill": kill,
     "memory": memory,
     "query": query,
+    "writer": writer,
 }
 
 
