@@ -51,7 +51,22 @@ print(json.dumps(heads()[0].size))
 """
 PUBLISH = """
 say(50); seal()
-print(json.dumps(int(checkpoints.issue(heads()[0].log_id).split()[1])))
+published = int(checkpoints.issue(heads()[0].log_id).split()[1])
+say(2)
+print(json.dumps(published))
+"""
+GO_ON = """
+seal(); say(3); seal()
+with db.use_alias("sealer"), db.cursor() as cursor:
+    query = "SELECT count(*), count(DISTINCT event_id) FROM audit_leaf WHERE tenant_id = %s"
+    cursor.execute(query, [TENANT])
+    places = cursor.fetchone()
+print(json.dumps({
+    "sizes": [head.size for head in heads()],
+    "signed": checkpoints.issue(heads()[0].log_id).split()[1],
+    "places": places,
+    "valid": [report.valid for report in verify(TENANT).logs],
+}))
 """
 CONTINUE = """
 refused = ""
@@ -86,13 +101,13 @@ class Site:
         self.cluster = ThrowawayCluster.create()
         self.cluster.provisioner().database("innkeeper")
 
-    def run(self, script: str) -> Any:
+    def run(self, script: str, database: str = "innkeeper") -> Any:
         """Run as a process of the installation; give what it printed last."""
         environ = {
             **os.environ,
             "INNKEEPER_HOME": str(self.home),
             "INNKEEPER_DB_SOCKET": str(self.cluster.socket),
-            "INNKEEPER_DB_NAME": "innkeeper",
+            "INNKEEPER_DB_NAME": database,
         }
         done = subprocess.run(
             [sys.executable, "-c", PREAMBLE + script], env=environ, capture_output=True, text=True,
@@ -118,13 +133,14 @@ def sites(tmp_path: Path) -> Iterator[tuple[Site, Site]]:
         second.cluster.leave()
 
 
-def test_restore__published_entries_lost__is_refused_told_and_continued(
+def test_restore__into_a_new_cluster__goes_on_or_is_refused_where_published_entries_are_lost(
     sites: tuple[Site, Site], tmp_path: Path
 ) -> None:
     first, second = sites
     assert first.run(WRITE) == 300
     first.tool("pg_dump", "-Fc", "-f", tmp_path / "dump", "innkeeper")
     assert first.run(PUBLISH) == 355
+    first.tool("pg_dump", "-Fc", "-f", tmp_path / "whole", "innkeeper")
 
     second.tool("pg_restore", "--clean", "--if-exists", "-d", "innkeeper", tmp_path / "dump")
     found = second.run(CONTINUE)
@@ -137,3 +153,14 @@ def test_restore__published_entries_lost__is_refused_told_and_continued(
     assert found["places"] == [309, 309]
     assert found["entries"] == 309
     assert found["valid"] == [False, True]
+
+    # Nothing published is lost here: the same log goes on, and the two entries that had no place
+    # when the dump was made get one, though their transaction ids are of the other cluster.
+    second.cluster.provisioner().database("whole")
+    second.tool("pg_restore", "--clean", "--if-exists", "-d", "whole", tmp_path / "whole")
+    assert second.run(GO_ON, "whole") == {
+        "sizes": [355 + 2 + 3],
+        "signed": "360",
+        "places": [360, 360],
+        "valid": [True],
+    }
