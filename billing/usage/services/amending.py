@@ -1,20 +1,28 @@
 """Voiding and correcting events: an append-only record, never a change of what was sent."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID
 
 import orjson
+from django.db import OperationalError
 
 from audit.registry import Action
 from audit.services import audited, record
 from billing.usage import actions
 from kernel import db
 from kernel.authz import current_principal
-from kernel.errors import FieldError, Invalid, NotFound
+from kernel.errors import FieldError, Invalid, NotFound, Unavailable
 from kernel.ids import new_id
 
 LONGEST_REASON: Final = 1000
-_AMEND: Final = "SELECT billing_usage_amend($1::uuid, $2::uuid, $3, $4, $5, $6::jsonb, $7, $8)"
+PATIENCE: Final = "500ms"
+"""How long an amendment waits for reports of its type and day, which queue behind it meanwhile."""
+_AMEND: Final = (
+    "WITH patience AS MATERIALIZED (SELECT set_config('lock_timeout', $9, true))"
+    " SELECT billing_usage_amend($1::uuid, $2::uuid, $3, $4, $5, $6::jsonb, $7, $8) FROM patience"
+)
+_NOT_TO_BE_HAD: Final = "55P03"
 
 
 def void(*, tenant_id: UUID, source: str, event_id: str, reason: str) -> None:
@@ -23,6 +31,7 @@ def void(*, tenant_id: UUID, source: str, event_id: str, reason: str) -> None:
     Raises:
         kernel.errors.NotFound: the tenant has no such event.
         kernel.errors.Invalid: no reason, or one that is too long.
+        kernel.errors.Unavailable: reports of its type and day are in hand for long.
     """
     _amend(
         "void",
@@ -43,6 +52,7 @@ def correct(
     Raises:
         kernel.errors.NotFound: the tenant has no such event.
         kernel.errors.Invalid: no reason, or one that is too long.
+        kernel.errors.Unavailable: reports of its type and day are in hand for long.
     """
     _amend(
         "correct",
@@ -72,8 +82,8 @@ def _amend(
     text = None if data is None else orjson.dumps(data).decode()
     who = f"{actor.kind}:{actor.id or actor.label}"
     with audited():
-        values = (amendment_id, tenant_id, source, event_id, kind, text, reason, who)
-        if not db.rows(_AMEND, values)[0][0]:
+        values = (amendment_id, tenant_id, source, event_id, kind, text, reason, who, PATIENCE)
+        if not _amended(values):
             raise NotFound("There is no such event.", code="event_not_found")
         record(
             action=action.name,
@@ -83,3 +93,17 @@ def _amend(
             metadata={"amendment": str(amendment_id)},
             reason=reason,
         )
+
+
+def _amended(values: Sequence[object]) -> bool:
+    """Write the amendment; tell whether there is such an event.
+
+    Raises:
+        kernel.errors.Unavailable: reports of its type and day are in hand for long.
+    """
+    try:
+        return bool(db.rows(_AMEND, values)[0][0])
+    except OperationalError as error:
+        if getattr(error.__cause__, "sqlstate", "") != _NOT_TO_BE_HAD:
+            raise
+        raise Unavailable("Reports of that day are in hand. Try again.", retry_after=1) from error

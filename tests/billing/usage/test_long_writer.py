@@ -157,6 +157,20 @@ def test_attribution__writer_open_in_the_day__gives_way_and_the_next_pass_takes_
     assert ids(house, subject=subject, **{"from": "2026-01-01T00:00:00Z"}) == [stray["id"]]
 
 
+def test_void__writer_open_in_the_day__asks_to_come_again_and_holds_nobody_up(house):
+    kind = word()
+    known = event(kind)
+    report(house.id, known)
+    body = {"source": known["source"], "id": known["id"], "reason": "test"}
+
+    with writer(house.id, event(kind)) as open_one:
+        answer = call(house.key, "POST", "v1/events/void", body, status=503)
+        open_one.commit()
+    call(house.key, "POST", "v1/events/void", body, status=204)
+
+    assert answer["code"] == "unavailable"
+
+
 def test_archive__writer_open_in_the_month__is_waited_for_and_nothing_goes(
     house, monkeypatch, settings, tmp_path
 ):
