@@ -27,7 +27,7 @@ def stored(**facts: Any) -> dict[str, Any]:
         tenant_id=TENANT,
         targets=[Target("sample", "smp_1")],
         before={"email": "a@example.org"},
-        after={"email": "b@example.org", "with.dots": "x", "plain": "c:onsider"},
+        after={"email": "b@example.org", "with.dots": "x", "plain": facts.pop("plain", "x")},
         metadata=facts.pop("metadata", {"email": "c@example.org"}),
         subject_id="usr_9",
     )
@@ -60,9 +60,11 @@ def of_actor(entry: dict[str, Any]) -> dict[str, list[str]]:
     return next(one for one in entry["openings"] if "context.ip" in one)
 
 
-@pytest.mark.parametrize("metadata", [{"email": "c@example.org"}, {"a": ['"c:', "c:"]}])
-def test_check__all_openings_there__finds_nothing(metadata: dict[str, Any]) -> None:
-    report = checked(stored(metadata=metadata))
+@pytest.mark.parametrize(
+    "facts", [{}, {"metadata": {"a": ['"c:', "c:"]}}, {"plain": "c:onsider"}, {"plain": '"c:'}]
+)
+def test_check__all_openings_there__finds_nothing(facts: dict[str, Any]) -> None:
+    report = checked(stored(**facts))
     assert (report.findings, report.counts) == ([], {})
 
 
