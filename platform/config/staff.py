@@ -21,8 +21,10 @@ from accounts.queries.staff import permissions_of as staff_permissions
 from audit.services import audited, record, record_failed
 from kernel import db, tenancy
 from kernel.authz import Principal, PrincipalKind, set_principal
-from kernel.errors import Forbidden, Unauthenticated
+from kernel.errors import Forbidden, RateLimited, Unauthenticated
+from kernel.gate import failures
 from kernel.http import problem
+from kernel.http.admittance import facts_of_request
 
 PREFIX: Final = "/admin/"
 CONTENT_SECURITY_POLICY: Final = "; ".join(
@@ -53,8 +55,11 @@ class StaffSite(AdminSite):
         """Sign in, and leave an audit entry either way.
 
         Raises:
+            kernel.errors.RateLimited: too many tries from this address; a right password waits too.
             kernel.errors.Unavailable: too many sign-ins at once.
         """
+        if request.method == "POST":
+            _count_try(facts_of_request().client_ip)
         answer: HttpResponse = super().login(request, extra_context)
         if request.method == "POST":
             if isinstance(request.user, User) and self.has_permission(request):
@@ -153,6 +158,15 @@ class SignedInStaff:
 def _guarded(request: HttpRequest) -> HttpResponse:
     """Stand for the API's views where Django asks which view it guards: none is exempt."""
     return HttpResponse()
+
+
+def _count_try(address: str | None) -> None:
+    """Count a sign-in before its password is looked at: a password is short enough to be guessed,
+    so that unlike a key's, its limit has to bind the right one as well (docs/adr/0091)."""
+    if wait := failures.count(address):
+        raise RateLimited(
+            "Too many sign-ins from this address.", code="too_many_failures", retry_after=wait
+        )
 
 
 def _signed_in(user: User) -> None:

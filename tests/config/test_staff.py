@@ -114,3 +114,25 @@ def test_sign_in__post_without_token__is_refused():
     answer = strict.post("/admin/login/", {"username": "a@b.example", "password": "x"})
 
     assert answer.status_code == 403
+
+
+def test_sign_in__tries_beyond_the_limit_of_the_address__are_refused_with_the_right_password_too(
+    settings,
+):
+    settings.INNKEEPER_FAILED_AUTH_PER_MINUTE = 3
+    email, password = f"{new_id().hex}@staff.example", "correct horse battery"
+    with system():
+        staff.create_superuser(email, password)
+    client = Client(REMOTE_ADDR="127.0.77.1")
+
+    wrong = [sign_in(client, email, "guess").status_code for _ in range(3)]
+    refused = sign_in(client, email, password)
+
+    assert wrong == [200] * 3  # the form again
+    assert (refused.status_code, refused.json()["code"]) == (429, "too_many_failures")
+    assert 1 <= int(refused["Retry-After"]) <= 60
+    assert sign_in(Client(REMOTE_ADDR="127.0.77.2"), email, password).status_code == 302
+
+
+def sign_in(client, email, password):
+    return client.post("/admin/login/?next=/admin/", {"username": email, "password": password})
