@@ -11,6 +11,7 @@ from audit.sealing.keys import ring
 from audit.verification import storage
 from audit.verification.findings import LogReport, Report, Verdict
 from audit.verification.log import LogVerifier
+from audit.verification.processes import verify_in, worthwhile
 from kernel import db
 from kernel.tenancy import across_tenants
 
@@ -23,6 +24,7 @@ def verify(
     *,
     log_id: UUID | None = None,
     since: Checkpoint | None = None,
+    jobs: int = 1,
     announce: Callable[[int], None] = lambda _: None,
     progress: Progress = lambda _: None,
 ) -> Report:
@@ -32,8 +34,9 @@ def verify(
         tenant_id: only this tenant's logs.
         log_id: only this one of them.
         since: a state of one log that was verified before; only that log is looked at, from there.
+        jobs: most processes that share the logs, if there is work for them; one walks a log.
         announce: told the number of places once it is known.
-        progress: told after each batch how many places it held.
+        progress: told after each batch, or log of another process, how many places it held.
     """
     started = time.perf_counter()
     with db.use_alias("sealer"), across_tenants():
@@ -44,8 +47,12 @@ def verify(
             and (since is None or head.origin == since.origin)
         ]
         announce(sum(head.size for head in heads))
-        keys = ring()
-        reports = [LogVerifier(head, keys, progress, since).run() for head in heads]
+        processes = worthwhile(heads, jobs)
+        if processes > 1:
+            reports = verify_in(processes, heads, since, progress)
+        else:
+            keys = ring()
+            reports = [LogVerifier(head, keys, progress, since).run() for head in heads]
         if tenant_id is None and log_id is None and since is None:
             reports += _lost_logs({head.log_id for head in heads})
             reports += _never_sealed()

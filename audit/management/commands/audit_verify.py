@@ -1,6 +1,7 @@
 """``manage.py audit_verify``: checks the stored log; exit code 1 when anything is wrong."""
 
 import json
+import os
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import IO, Any, cast
@@ -39,6 +40,13 @@ class Command(BaseCommand):
             type=Path,
             help="check an exported bundle (directory) or an off-boarding file (ZIP) instead",
         )
+        parser.add_argument(
+            "--jobs",
+            type=int,
+            default=len(os.sched_getaffinity(0)),
+            help="most processes that share the logs, where they are long enough (default: the"
+            " processors); one log is one process's",
+        )
         parser.add_argument("--json", action="store_true", help="report as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -57,6 +65,7 @@ class Command(BaseCommand):
             report = verify(
                 tenant,
                 since=_trusted(options["since"]) if options["since"] else None,
+                jobs=options["jobs"],
                 announce=lambda total: bar.update(task, total=total),
                 progress=lambda count: bar.advance(task, count),
             )
