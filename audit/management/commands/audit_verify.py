@@ -43,7 +43,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--jobs",
             type=int,
-            default=len(os.sched_getaffinity(0)),
+            default=os.cpu_count() or 1,
             help="most processes that share the logs, where they are long enough (default: the"
             " processors); one log is one process's",
         )
