@@ -214,7 +214,7 @@ CASES: dict[str, Case] = {
         always(lambda world: json_call("GET", f"{V1}/usage/current", world.tenant.key)),
         "usage.routes",
     ),
-    "GET /api/v1/usage/keys": read("/usage/keys?limit=1"),
+    "GET /api/v1/usage/keys": read("/usage/keys", "limit=1"),
     "GET /api/v1/usage/features": read("/usage/features"),
     "GET /api/v1/usage/export": read("/usage/export", f"meter={METER}&windowSize=DAY"),
     "GET /api/v1/events/feed": read("/events/feed", "limit=20"),
