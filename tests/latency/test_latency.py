@@ -7,8 +7,10 @@ fit to judge; `LATENCY_LANE=proof` demands PASS at 95 % for every percentile tha
 from __future__ import annotations
 
 import time
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +25,9 @@ from tests.latency.registry import ROUTE_CASES
 from tests.latency.world import World
 
 FAST_PERCENTILES = ("p50", "p95")
+OVER_BUDGET: dict[str, str] = tomllib.loads(
+    Path(__file__).with_name("over_budget.toml").read_text(encoding="utf-8")
+)
 PAUSE_S = 5.0
 
 
@@ -80,7 +85,14 @@ def test_latency__route__keeps_its_budget(
     if broken and objection:
         # Neither green nor red: the machine was not fit to judge, and the summary says so.
         pytest.skip(f"INCONCLUSIVE, {objection}: {'; '.join(broken)}")
+    if broken and name in OVER_BUDGET:
+        pytest.xfail(f"known to be over its budget, {OVER_BUDGET[name]}: {'; '.join(broken)}")
     assert broken == [], samples.line()
+
+
+def test_latency__known_to_be_over__names_existing_cases_with_a_reason() -> None:
+    assert set(OVER_BUDGET) <= set(ROUTE_CASES)
+    assert all(OVER_BUDGET.values())
 
 
 def test_latency__lanes__judge_every_percentile_that_has_a_gate(lane: Lane) -> None:
