@@ -4,13 +4,14 @@ import threading
 from datetime import timedelta
 from io import StringIO
 
+import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 
 from billing.usage.models import Meter
 from billing.usage.services import meters, recounting
 from kernel import db, tenancy
-from kernel.gate.wire import HotConnection
+from kernel.gate.wire import HotConnection, conninfo
 from tests.billing.house import call
 from tests.billing.usage.reports import (
     NOON,
@@ -213,9 +214,10 @@ def test_recount__half_done__is_told_with_the_meter_and_figures_are_exact_meanwh
         meter = Meter.objects.get(slug=slug)
     assert made["annotations"] == {"countingBack": {}}
 
-    with tenancy.tenant_context(house.id), db.atomic(), db.cursor() as cursor:
+    # On a connection of its own: a transaction that has read the meters is waited for as a whole.
+    with psycopg.connect(conninfo("default")) as writer:
         # Days are counted newest first; what writes the oldest one is let past.
-        cursor.execute(
+        writer.execute(
             "SELECT pg_advisory_xact_lock_shared(billing_usage_lock(%s, %s, %s))",
             [house.id, kind, NOON],
         )
