@@ -90,8 +90,13 @@ class SessionDatabase:
             )
 
     def _point_at(self, name: str) -> None:
-        """Change the settings in place, before Django connects, and those of child processes."""
+        """Change the settings in place, and those of child processes.
+
+        Pools keep the address they were made with, and Django makes one where it only looks for
+        one to close: whatever was made before goes.
+        """
         assert self._cluster is not None
+        close_connections()
         socket = str(self._cluster.socket)
         for entry in connections.settings.values():
             entry.update(HOST=socket, NAME=name)
@@ -104,12 +109,10 @@ class SessionDatabase:
         assert self._cluster is not None
         provisioner, name = self._cluster.provisioner(), f"{self._name}_elsewhere"
         provisioner.database(name, template=TEMPLATE)
-        close_connections()
         self._point_at(name)
         try:
             yield
         finally:
-            close_connections()
             self._point_at(self._name)
             provisioner.drop(name)
 
