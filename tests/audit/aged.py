@@ -11,6 +11,9 @@ from audit.registry import registry
 from audit.sealing.window import ALWAYS
 from audit.services.context import Context
 from audit.services.entry import Draft, Entry, Target, build
+from audit.services.retention import Subject, keep_for
+from kernel import db
+from kernel.tenancy import across_tenants
 from tests.audit.superuser import superuser
 
 _INSERT = """
@@ -90,3 +93,9 @@ def _row(entry: Entry, month: datetime) -> list[object]:
         entry.actor_type, entry.actor_id, entry.on_behalf_of, entry.target_type, entry.target_id,
         entry.outcome, entry.request_id, entry.leaf,
     ]  # fmt: skip
+
+
+def keep(tenant: UUID, days: int | None) -> None:
+    """Set a tenant's rule in days; None keeps for ever."""
+    with db.use_alias("staff"), across_tenants():
+        keep_for(Subject(tenant_id=tenant), days)

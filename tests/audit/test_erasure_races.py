@@ -1,12 +1,9 @@
 """A person is erased while the words of an entry about them are being indexed: two connections."""
 
-import threading
 from collections.abc import Callable
-from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import connections
 
 from audit.models import Head
 from audit.sealing import search
@@ -16,6 +13,7 @@ from kernel import db
 from kernel.tenancy import across_tenants
 from tests.audit.logs import change, rows
 from tests.audit.superuser import superuser
+from tests.audit.threads import beside
 from tests.waiting import until
 
 _WAITING = (
@@ -31,21 +29,6 @@ def _about(person: str) -> UUID:
 def _words(event: UUID) -> str:
     found = rows("SELECT words::text FROM audit_search WHERE event_id = %s", event)
     return str(found[0][0]) if found else ""
-
-
-def _beside(work: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
-    """Run with connections of its own, as another process would."""
-    outcome: list[Any] = []
-
-    def run() -> None:
-        try:
-            outcome.append(work())
-        finally:
-            connections.close_all()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread, outcome
 
 
 @pytest.fixture
@@ -69,7 +52,7 @@ def test_erase__words_written_and_not_committed__waits_and_takes_them_too(
     log_id = sealed_unindexed()
     with db.use_alias("sealer"), across_tenants(), db.atomic():
         assert search.fill([log_id]) == search.Filled()
-        erasing, erased = _beside(lambda: erase_subject(tenant_id, "usr_1"))
+        erasing, erased = beside(lambda: erase_subject(tenant_id, "usr_1"))
         with superuser() as link:
             until("the erasure waits for the indexer", lambda: link.execute(_WAITING).fetchone())
     erasing.join(30)

@@ -1,7 +1,6 @@
 """Retention: what is old goes month by month, announced and provable; nothing else goes."""
 
 import io
-import json
 from base64 import b64decode
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
@@ -9,35 +8,29 @@ from uuid import UUID, uuid4
 import pytest
 from django.core.management import CommandError, call_command
 from django.db.utils import IntegrityError, ProgrammingError
-from hypothesis import given
-from hypothesis import strategies as st
 
-from audit.c2sp.errors import FormatError
 from audit.models import Event, Head, Stream
 from audit.pruning import ranges
 from audit.pruning.plan import cut
 from audit.pruning.run import Round, prune
-from audit.pruning.statement import Statement, parse_statement
 from audit.queries import proofs, retention
 from audit.sealing import checkpoints
 from audit.sealing.sealer import Sealer
 from audit.sealing.tiles import DatabaseTiles
 from audit.services.holds import hold, release
-from audit.services.retention import Subject, follow, keep_for
 from audit.tree.verify import check_inclusion
 from audit.verification.findings import LogReport, Verdict
 from audit.verification.run import verify
 from kernel import db
-from kernel.errors import Conflict, Invalid
+from kernel.errors import Conflict
 from kernel.ids import encode
 from kernel.tenancy import across_tenants, tenant_context
-from tests.audit.aged import aged, month_of, partition
+from tests.audit.aged import aged, keep, month_of, partition
 from tests.audit.logs import changes, rows
 from tests.audit.superuser import disarmed, superuser
 from tests.guests import call, new_guest
 
 OLD = month_of(400)
-SETS = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=6)
 
 
 class Aged:
@@ -62,11 +55,6 @@ class Aged:
     def report(self) -> LogReport:
         (report,) = verify(self.tenant, log_id=self.log).logs
         return report
-
-
-def keep(tenant: UUID, days: int | None) -> None:
-    with db.use_alias("staff"), across_tenants():
-        keep_for(Subject(tenant_id=tenant), days)
 
 
 def set_hold(tenant: UUID, **narrowed: str) -> UUID:
@@ -345,36 +333,6 @@ def test_prune__two_rounds_at_once__the_second_is_refused(old: Aged) -> None:
     assert refused.value.code == "audit_pruning_runs"
 
 
-@pytest.mark.parametrize("days", [0, 36_501])
-def test_rule__beyond_its_bounds__is_refused(tenant_id: UUID, days: int) -> None:
-    with pytest.raises(Invalid):
-        keep(tenant_id, days)
-
-
-def test_rules__nearest_one__holds() -> None:
-    tenant = uuid4()
-    stored = [
-        retention.StoredRule(UUID(int=0), "*", 400),
-        retention.StoredRule(UUID(int=0), "basic", 30),
-        retention.StoredRule(tenant, "", None),
-    ]
-    found = retention.Rules(stored)
-    assert found.of(tenant, "basic") == retention.Rule(None, "tenant")
-    assert found.of(uuid4(), "basic") == retention.Rule(30, "plan")
-    assert found.of(uuid4(), "enterprise") == retention.Rule(400, "default")
-    assert found.of(UUID(int=0), None) == retention.Rule(None, "none")
-
-
-def test_rule__taken_away__is_an_entry(tenant_id: UUID) -> None:
-    keep(tenant_id, 30)
-    with db.use_alias("staff"), across_tenants():
-        assert follow(Subject(tenant_id=tenant_id))
-        assert not follow(Subject(tenant_id=tenant_id))
-    found = Event.objects.filter(action="audit.retention.changed").order_by("id")
-    changed = [json.loads(bytes(one.leaf))["changes"] for one in found]
-    assert changed == [{"after": {"days": 30}}, {"before": {"days": 30}}]
-
-
 def test_command__dry_run__changes_nothing_and_names_the_log(old: Aged) -> None:
     out = io.StringIO()
     call_command("audit_prune", tenant=str(old.tenant), dry_run=True, stdout=out)
@@ -388,25 +346,3 @@ def test_command__damaged_log__ends_with_a_fault(old: Aged) -> None:
     with pytest.raises(CommandError, match="lack hashes"):
         call_command("audit_prune", tenant=str(old.tenant), stdout=io.StringIO())
     assert len(left(old.tenant)) == 300
-
-
-@given(SETS, SETS)
-def test_ranges__as_sets__add_and_subtract(one: list, other: list) -> None:
-    def places(some: list) -> set[int]:
-        return {place for first, past in some for place in range(first, past)}
-
-    joined, rest = ranges.union(one, other), ranges.without(one, other)
-    assert places(list(joined)) == places(one) | places(other)
-    assert places(list(rest)) == places(one) - places(other)
-    assert ranges.count(joined) == len(places(list(joined)))
-    for place in range(42):
-        assert ranges.covers(rest, place) == (place in places(list(rest)))
-
-
-def test_statement__written__is_read_back_and_nothing_else_is() -> None:
-    made = Statement("log.example/1", 9, b"\x01" * 32, ((0, 4), (6, 9)))
-    assert parse_statement(made.text()) == made
-    for wrong in ("0 4\n4 9", "6 9\n0 4", "0 10", "0 04", "4 4", ""):
-        text = "\n".join([*made.text().split("\n")[:4], wrong, ""])
-        with pytest.raises(FormatError):
-            parse_statement(text.replace("\n\n", "\n"))

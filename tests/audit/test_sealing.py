@@ -3,7 +3,6 @@
 import random
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -20,6 +19,7 @@ from kernel import db
 from kernel.tenancy import tenant_context
 from tests.audit.logs import change, changes, rows, say
 from tests.audit.superuser import superuser
+from tests.audit.threads import elsewhere
 from tests.waiting import until
 
 
@@ -39,22 +39,6 @@ def head_of(tenant: UUID) -> tuple[UUID, int, bytes]:
         "SELECT log_id, size, root FROM audit_head WHERE tenant_id = %s AND stream = 0", tenant
     )[0]
     return log_id, size, bytes(root)
-
-
-def in_thread(work: Callable[[], Any]) -> Any:
-    """Run with connections of its own, as another process would."""
-    outcome: list[Any] = []
-
-    def run() -> None:
-        try:
-            outcome.append(work())
-        finally:
-            connections.close_all()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    return outcome[0]
 
 
 def test_sealer__committed_entries__get_dense_places_in_order(
@@ -94,11 +78,11 @@ def test_sealer__two_streams__are_two_logs(tenant_id: UUID, sealer: Sealer) -> N
 def test_sealer__second_one__does_not_lead(tenant_id: UUID, sealer: Sealer) -> None:
     sealer.drain()
     change()
-    assert not in_thread(lambda: Sealer().run_once().leading)
+    assert not elsewhere(lambda: Sealer().run_once().leading)
     assert leaves_of(tenant_id) == []
     assert sealer.run_once().sealed >= 1
     sealer.release()
-    assert in_thread(lambda: Sealer().run_once().leading)
+    assert elsewhere(lambda: Sealer().run_once().leading)
 
 
 def test_sealer__leader_without_the_lock__fails_loudly_instead_of_forking(
@@ -272,7 +256,7 @@ def test_search__sealer_killed_before_indexing__is_made_up_for_by_the_next(
     assert [entry[1] for entry in leaves_of(tenant_id)] == [one.event_id for one in receipts]
     assert rows("SELECT 1 FROM audit_search WHERE tenant_id = %s", tenant_id) == []
     sealer.release()
-    in_thread(lambda: Sealer().drain())
+    elsewhere(lambda: Sealer().drain())
     assert len(rows("SELECT 1 FROM audit_search WHERE tenant_id = %s", tenant_id)) == 3
 
 
