@@ -114,6 +114,7 @@ class Drill:
         Raises:
             RuntimeError: it does not come back, or a client met what it must not.
         """
+        # A moment of its own each time, so that a kill meets whatever is under way.
         time.sleep(random.uniform(0.05, 0.8))  # noqa: S311 - a drill, no secret
         pid, victim = self._find(victim)
         began = time.monotonic()

@@ -37,6 +37,9 @@ KIND: Final = "drill.writer"
 METER: Final = "drill_writer"
 EVENTS: Final = 50
 PATIENCE_S: Final = 60.0
+LOAD_AFTER_S: Final = 1.0
+"""The load goes on for so long after the commit, so that late events meet later ones."""
+POLL_S: Final = 0.1
 SIZES: Final = (1, 1, 1, 1, 40, 40)
 _TAKE: Final = """
 SELECT billing_usage_ingest(
@@ -103,7 +106,7 @@ class Follower(threading.Thread):
             if last and not events:
                 return
             if not events:
-                time.sleep(0.05)
+                time.sleep(POLL_S)
 
 
 class Drill:
@@ -136,10 +139,10 @@ class Drill:
         with self._writer() as (link, late):
             for thread in threads:
                 thread.start()
-            time.sleep(self._seconds)
+            time.sleep(self._seconds)  # the drill's subject: open for so long under load
             open_one = self._meanwhile(late)
             link.commit()
-        time.sleep(1.0)
+        time.sleep(LOAD_AFTER_S)
         self._stop.set()
         for client in self._clients:
             client.join()
@@ -182,7 +185,7 @@ class Drill:
             while link.execute(_UNDELIVERED).fetchone() != (0,):
                 if time.monotonic() > deadline:
                     raise RuntimeError("outbox events are not delivered")
-                time.sleep(0.1)
+                time.sleep(POLL_S)
 
     def _findings(self, late: list[str], meanwhile: dict[str, Any]) -> dict[str, Any]:
         self._settle()
