@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from billing.catalog.models.values import Interval
 
 MONDAY: Final = datetime(1970, 1, 5)  # noqa: DTZ001 - civil times carry no zone
-NEW_YEAR: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - likewise
+NEW_YEAR: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - civil times carry no zone
 _MONTHS: Final = {Interval.MONTH: 1, Interval.YEAR: 12}
 _DAYS: Final = {Interval.DAY: 1, Interval.WEEK: 7}
 _STEP: Final = timedelta(microseconds=1)

@@ -35,7 +35,7 @@ WITH page AS MATERIALIZED (
 SELECT listed.*, page.xid::text
 FROM ({EXPLAINED.format("page")}) AS listed JOIN page ON page.seq = listed.seq
 ORDER BY page.xid, page.seq
-"""  # noqa: S608 - of constants
+"""  # noqa: S608 - put together from a constant; values are parameters
 _NOTHING: Final = "1:1:"
 """The snapshot before the first transaction."""
 _SNAPSHOT: Final = re.compile(r"[0-9]{1,19}:[0-9]{1,19}:(?:[0-9]{1,19}(?:,[0-9]{1,19})*)?")
