@@ -151,6 +151,7 @@ def test_limits__own_daily__holds_to_the_unit():
 
     assert statuses == [200, 200, 200, 429, 429]
     assert (refused.code, refused.headers["X-RateLimit-Remaining"]) == ("quota_exceeded", "0")
+    assert int(refused.headers["X-RateLimit-Reset"]) % 86_400 == 0  # the moment: a midnight of UTC
     assert int(refused.headers["Retry-After"]) >= 1
 
 

@@ -77,6 +77,7 @@ def test_daily_limit__12000_requests_of_64_clients__admits_10000_and_meters_them
     assert 1 <= int(refusal["retry-after"]) <= 86_400
     assert refusal["x-ratelimit-limit"] == "10000"
     assert refusal["x-ratelimit-remaining"] == "0"
+    assert int(refusal["x-ratelimit-reset"]) % 86_400 == 0  # the moment: a midnight of UTC
     assert '"tenant_daily";q=10000;w=86400' in refusal["ratelimit-policy"]
     assert '"tenant_daily";r=0;t=' in refusal["ratelimit"]
     assert guest.metered() == 10_000

@@ -27,7 +27,10 @@ VERIFY = Statement(
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """The gate's answer about the caller of a request. ``code`` is VALID where it is admitted."""
+    """The gate's answer about the caller of a request. ``code`` is VALID where it is admitted.
+
+    ``now_us`` is the gate's clock at the decision, in microseconds; 0 where none was asked.
+    """
 
     code: str
     key_id: UUID | None = None
@@ -38,6 +41,7 @@ class Admission:
     config_version: int = 0
     entitlement_version: int = 0
     limits: Sequence[Limit] = ()
+    now_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +170,7 @@ def _admission(row: Row, cost: int) -> Admission:
         _int(row[6]) or 0,
         _int(row[7]) or 0,
         limits,
+        _int(row[8]) or 0,
     )
 
 

@@ -80,8 +80,12 @@ def binding(limits: list[Limit]) -> Limit | None:
     return min(limits, key=lambda limit: (not limit.exceeded, limit.remaining, -limit.reset))
 
 
-def headers(limits: list[Limit]) -> dict[str, str]:
-    """Write the rate-limit headers (draft-ietf-httpapi-ratelimit-headers-11, and X-RateLimit-*)."""
+def headers(limits: list[Limit], now_us: int) -> dict[str, str]:
+    """Write the rate-limit headers (draft-ietf-httpapi-ratelimit-headers-11, and X-RateLimit-*).
+
+    ``t`` counts seconds from ``now_us``, the gate's clock; ``X-RateLimit-Reset`` names the moment
+    itself, in Unix seconds, as clients of that older family of headers read it.
+    """
     bound = binding(limits)
     if bound is None:
         return {}
@@ -90,5 +94,11 @@ def headers(limits: list[Limit]) -> dict[str, str]:
         "RateLimit": ", ".join(f'"{x.name}";r={x.remaining};t={x.reset}' for x in limits),
         "X-RateLimit-Limit": str(bound.limit),
         "X-RateLimit-Remaining": str(bound.remaining),
-        "X-RateLimit-Reset": str(bound.reset),
+        "X-RateLimit-Reset": str(_moment(bound, now_us)),
     }
+
+
+def _moment(limit: Limit, now_us: int) -> int:
+    """Give the Unix second of the reset: the day's end itself, for a burst never too early."""
+    whole = now_us // _US if limit.name.endswith("daily") else -(-now_us // _US)
+    return whole + limit.reset

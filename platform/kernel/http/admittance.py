@@ -132,7 +132,7 @@ def remember(facts: RequestContext, principal: Principal, admission: Admission) 
     facts.principal_id = str(principal.id or "")
     facts.tenant_id = principal.tenant_id
     if admission.limits:
-        facts.rate_headers = limits.headers(list(admission.limits))
+        facts.rate_headers = limits.headers(list(admission.limits), admission.now_us)
 
 
 def refused(

@@ -37,14 +37,19 @@ def test_headers__two_limits__lists_both_and_binds_the_scarcer():
         Limit("burst", 40, 2, 39, 0, exceeded=False),
         Limit("daily", 1000, 86_400, 7, 600, exceeded=False),
     ]
-    assert headers(limits) == {
+    assert headers(limits, NOON_US + 1) == {
         "RateLimit-Policy": '"burst";q=40;w=2, "daily";q=1000;w=86400',
         "RateLimit": '"burst";r=39;t=0, "daily";r=7;t=600',
         "X-RateLimit-Limit": "1000",
         "X-RateLimit-Remaining": "7",
-        "X-RateLimit-Reset": "600",
+        "X-RateLimit-Reset": str(NOON_US // 1_000_000 + 600),
     }
 
 
+def test_headers__burst_binds_between_two_seconds__names_a_moment_that_is_not_too_early():
+    burst = Limit("burst", 2, 2, 0, 1, exceeded=True)
+    assert headers([burst], NOON_US + 1)["X-RateLimit-Reset"] == str(NOON_US // 1_000_000 + 2)
+
+
 def test_headers__no_limits__writes_none():
-    assert headers([]) == {}
+    assert headers([], NOON_US) == {}
