@@ -195,9 +195,8 @@ def hot_staff() -> HotConnection:
 def release() -> None:
     """Let other threads have what this one holds: the request is over.
 
-    What was used last is taken first. Its backend has plans and catalogue in the processor's cache;
-    taking turns through all of them costs PostgreSQL half as much again for each statement
-    (docs/adr/0126).
+    What was used last is taken first: its backend is the likeliest to have plans and catalogue in
+    the processor's caches still (docs/adr/0126).
     """
     if _threads.held is not None:
         _idle.append(_threads.held)
