@@ -66,7 +66,7 @@ def consume(tenant_id: UUID, feature: FeatureFact, quantity: Decimal, *, subject
     """
     _check_input(feature, quantity)
     with db.atomic():
-        checked = _checked(tenant_id, feature.meter, quantity)
+        checked = _checked(tenant_id, feature.key, feature.meter, quantity)
         event_id = encode(USE_PREFIX, new_id())
         write_use(
             tenant_id=tenant_id,
@@ -96,7 +96,7 @@ def reserve(
     if not SHORTEST <= ttl <= LONGEST:
         raise Invalid("A reservation lasts from 1 to 86400 seconds.", pointer="/ttlSeconds")
     with db.atomic():
-        checked = _checked(tenant_id, feature.meter, quantity)
+        checked = _checked(tenant_id, feature.key, feature.meter, quantity)
         hold_id = new_id()
         expires_at = quota.hold(
             tenant_id,
@@ -129,9 +129,9 @@ def commit(
         held = _ended(tenant_id, feature, hold_id, "committed")
         amount = held.quantity if quantity is None else quantity
         if amount > held.quantity:
-            checked = _checked(tenant_id, held.meter, amount, held.at)
+            checked = _checked(tenant_id, held.feature, held.meter, amount, held.at)
         else:
-            checked = quota.check(tenant_id, held.meter, Decimal(0), held.at)
+            checked = quota.check(tenant_id, held.meter, Decimal(0), held.at, feature=held.feature)
         event_id = encode(HOLD_PREFIX, hold_id)
         if amount > 0:
             write_use(
@@ -168,16 +168,18 @@ def _check_input(feature: FeatureFact, quantity: Decimal) -> None:
         raise Invalid("The quantity is above 0.", pointer="/quantity")
 
 
-def _checked(tenant_id: UUID, meter: str, quantity: Decimal, at: datetime | None = None) -> Check:
+def _checked(
+    tenant_id: UUID, feature: str, meter: str, quantity: Decimal, at: datetime | None = None
+) -> Check:
     """Check under lock; open the periods if nobody has for a long time.
 
     Raises:
         QuotaUsedUpError: it does not fit.
     """
-    checked = quota.check(tenant_id, meter, quantity, at)
+    checked = quota.check(tenant_id, meter, quantity, at, feature=feature)
     if checked.standing is None and at is None:
         project(tenant_id)
-        checked = quota.check(tenant_id, meter, quantity)
+        checked = quota.check(tenant_id, meter, quantity, feature=feature)
     if checked.exceeded and checked.standing is not None:
         raise QuotaUsedUpError(checked.standing)
     return checked

@@ -84,16 +84,25 @@ class EndedHold:
     quantity: Decimal
 
 
-def check(tenant_id: UUID, meter: str, quantity: Decimal, at: datetime | None = None) -> Check:
-    """Lock the meter's quotas and tell whether ``quantity`` more exceeds one of them.
+def check(
+    tenant_id: UUID,
+    meter: str,
+    quantity: Decimal,
+    at: datetime | None = None,
+    *,
+    feature: str | None = None,
+) -> Check:
+    """Lock the meter's quotas and tell whether ``quantity`` more exceeds one that guards it.
 
-    Until the transaction ends nobody else can decide on these quotas: the caller records the use
-    in the same transaction. Without a quota nothing is exceeded.
+    A use of ``feature`` is guarded by its own quota and by those of all features that are granted;
+    use of the meter itself (None) by the latter. Until the transaction ends nobody else can decide
+    on these quotas: the caller records the use in the same transaction. Without a quota nothing is
+    exceeded.
     """
     ((exceeded, checked_at, *row),) = db.rows(
         "SELECT exceeded, at, feature_key, window_start, window_end, used, reserved, hard_limit"
-        " FROM gate.check_quota($1, $2, $3, $4)",
-        [tenant_id, meter, quantity, at],
+        " FROM gate.check_quota($1, $2, $3, $4, $5::text)",
+        [tenant_id, meter, quantity, at, feature],
     )
     return Check(exceeded, checked_at, Standing(*row) if row[0] is not None else None)
 
