@@ -66,9 +66,19 @@ def delete_meter(world: World, number: int) -> Call:
     return json_call("DELETE", f"{V1}/meters/{made.json()['id']}", world.quiet_tenant.key)
 
 
+def by_day(path: str, **query: str) -> Case:
+    """A GET of the tenant that answers with the day of its events."""
+
+    def make(world: World) -> Call:
+        asked = urlencode({"windowSize": "DAY", **query, **world.day})
+        return json_call("GET", V1 + path, world.tenant.key, query=asked)
+
+    return Case(always(make))
+
+
 def ask(world: World) -> Call:
     """A question by day and group."""
-    body = {"windowSize": "DAY", "groupBy": ["region"]}
+    body = {"windowSize": "DAY", "groupBy": ["region"], **world.day}
     return json_call("POST", f"{V1}/meters/{METER}/query", world.tenant.key, body)
 
 
@@ -216,7 +226,7 @@ CASES: dict[str, Case] = {
     ),
     "GET /api/v1/usage/keys": read("/usage/keys", "limit=1"),
     "GET /api/v1/usage/features": read("/usage/features"),
-    "GET /api/v1/usage/export": read("/usage/export", f"meter={METER}&windowSize=DAY"),
+    "GET /api/v1/usage/export": by_day("/usage/export", meter=METER),
     "GET /api/v1/events/feed": read("/events/feed", "limit=20"),
     "GET /api/v1/events/export": Case(always(export_events)),
     "GET /api/v1/usage/analytics": Case(
@@ -260,9 +270,7 @@ CASES: dict[str, Case] = {
     "GET /api/v1/meters/<str:id_or_slug>": read(f"/meters/{METER}"),
     "PUT /api/v1/meters/<str:id_or_slug>": Case(each(change_meter)),
     "DELETE /api/v1/meters/<str:id_or_slug>": Case(each(delete_meter), status=204),
-    "GET /api/v1/meters/<str:id_or_slug>/query": read(
-        f"/meters/{METER}/query", "windowSize=DAY&groupBy=region"
-    ),
+    "GET /api/v1/meters/<str:id_or_slug>/query": by_day(f"/meters/{METER}/query", groupBy="region"),
     "POST /api/v1/meters/<str:id_or_slug>/query": Case(always(ask)),
     "GET /api/v1/meters/<str:id_or_slug>/subjects": read(f"/meters/{METER}/subjects"),
     "GET /api/v1/meters/<str:id_or_slug>/group-by/<path:key>/values": read(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
@@ -45,6 +46,16 @@ class World:
 
     application: Application
     _numbers: int = field(default=0)
+    _made_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def day(self) -> dict[str, str]:
+        """From and to of the UTC day that holds the tenant's events.
+
+        Answers with a row for each day are asked for within it: a run may go on past midnight.
+        """
+        start = self._made_at.replace(hour=0, minute=0, second=0, microsecond=0)
+        return {"from": start.isoformat(), "to": (start + timedelta(days=1)).isoformat()}
 
     @cached_property
     def platform_key(self) -> str:
@@ -126,6 +137,7 @@ class World:
             {
                 "specversion": "1.0", "id": f"{tenant.slug}-{n}", "source": "latency",
                 "type": METER_EVENT, "subject": f"subject-{n % 10}",
+                "time": self._made_at.isoformat(),
                 "data": {"value": n % 7, "region": f"region-{n % 3}"},
             }
             for n in range(EVENTS)
