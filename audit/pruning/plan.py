@@ -6,7 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from audit.models import HEADS_STREAM
+from audit.actions import PII_ERASED
+from audit.models import HEADS_STREAM, Stream
 from audit.pruning import ranges
 from audit.pruning.ranges import Ranges
 from audit.queries import retention
@@ -24,12 +25,15 @@ _FIRST_YOUNGER: Final = """
 SELECT leaf_index FROM audit_leaf
 WHERE log_id = %s AND leaf_index >= %s AND recorded_at >= %s ORDER BY leaf_index LIMIT 1
 """
+# An erasure is the proof for values that are gone from entries which a hold keeps.
 _STAY: Final = """
 SELECT l.leaf_index FROM audit_leaf l
 JOIN audit_event e ON e.id = l.event_id AND e.recorded_at = l.recorded_at
 WHERE l.log_id = %s AND l.leaf_index >= %s AND l.leaf_index < %s
   AND (l.recorded_at >= %s OR audit_held(e)
-       OR l.event_id IN (SELECT p.event_id FROM audit_pruned p WHERE p.tenant_id = e.tenant_id))
+       OR l.event_id IN (SELECT p.event_id FROM audit_pruned p WHERE p.tenant_id = e.tenant_id)
+       OR (e.action = %s AND e.stream = %s AND EXISTS (
+             SELECT 1 FROM audit_hold h WHERE h.tenant_id = e.tenant_id AND h.released_at IS NULL)))
 """
 _MONTHS: Final = """
 SELECT DISTINCT date_trunc('month', recorded_at AT TIME ZONE 'UTC')::date FROM audit_leaf
@@ -106,7 +110,7 @@ def step_of(log: Log, before: datetime) -> Step | None:
         if not candidates:
             return None
         first, past = candidates[0][0], candidates[-1][1]
-        cursor.execute(_STAY, [log.log_id, first, past, before])
+        cursor.execute(_STAY, [log.log_id, first, past, before, PII_ERASED.name, Stream.PLATFORM])
         stay = ranges.singles(row[0] for row in cursor.fetchall())
         fresh = ranges.without(candidates, stay)
         if not fresh:

@@ -55,6 +55,7 @@ class Draft:
     outcome: Outcome = Outcome.SUCCESS
     subject_id: str = ""
     occurred_at: datetime | None = None
+    entry_id: UUID | None = None
 
 
 @dataclass(slots=True)
@@ -89,7 +90,7 @@ def build(draft: Draft, context: Context, *, origin: str) -> Entry:
     Raises:
         audit.encoding.canonical.EncodingRefusedError: a value has no certain byte form.
     """
-    identifier = new_id()
+    identifier = draft.entry_id or new_id()
     occurred_at = draft.occurred_at or datetime.now(UTC)
     action, stream, outcome = draft.action.name, int(draft.stream), draft.outcome.value
     openings: Openings = {}

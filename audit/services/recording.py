@@ -51,6 +51,7 @@ def record(
     stream: Stream = Stream.PLATFORM,
     occurred_at: datetime | None = None,
     context: Context | None = None,
+    entry_id: UUID | None = None,
 ) -> Receipt:
     """Record one action in the open transaction: no entry, no change, and the other way round.
 
@@ -69,6 +70,7 @@ def record(
         stream: the platform's own log of the tenant, or that of the tenant's applications.
         occurred_at: when it happened, if not now.
         context: actor and request; by default those of the running request or job.
+        entry_id: the entry's id (UUIDv7), where something beside it has to name it already.
 
     Returns:
         The receipt. The entry is there once the transaction has committed.
@@ -93,6 +95,7 @@ def record(
         outcome=outcome,
         subject_id=str(subject_id),
         occurred_at=occurred_at,
+        entry_id=entry_id,
     )
     entry = build(draft, context or current_context(), origin=instance_origin())
     keep(entry)

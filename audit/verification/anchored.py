@@ -21,13 +21,19 @@ State = tuple[int, bytes, str]
 def states(report: LogReport, log_id: UUID, notes: Sequence[StoredNote]) -> list[State]:
     """Check the kept evidence about a log; return (size, root, what says so) of each.
 
-    A time stamp covers a note, so the note must still be there. Roots of the authority and keys of
-    witnesses are those of the settings; evidence of others is held against the log all the same.
+    A time stamp covers a note, so the note must still be there: it is ``withdrawn`` if not. Roots
+    of the authority and keys of witnesses are those of the settings; evidence of others is held
+    against the log all the same.
     """
     by_size = {note.size: note.note for note in notes}
     found = []
     for kind, size, proof in _kept(log_id):
         where = f"the {kind} anchor of size {size}"
+        if kind == "rfc3161" and size not in by_size:
+            report.add(
+                Verdict.WITHDRAWN, f"the checkpoint of size {size} is gone, which was stamped"
+            )
+            continue
         try:
             found.append((size, _CHECKS[kind](proof, by_size.get(size, "")), where))
         except (AnchorError, FormatError, ValueError) as error:
@@ -45,8 +51,6 @@ def _kept(log_id: UUID) -> list[tuple[str, int, str]]:
 
 
 def _stamped(proof: str, note: str) -> bytes:
-    if not note:
-        raise AnchorError("the note that was stamped is gone")
     raw = bytes.fromhex(proof)
     if not timestamps.covers(raw, note):
         raise AnchorError("it stamps another note")

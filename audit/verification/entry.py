@@ -8,11 +8,11 @@ from typing import Any, Final
 import msgspec
 import orjson
 
-from audit.encoding.commitment import PREFIX, Opening, commitment, is_commitment
+from audit.encoding.commitment import Opening, commitment
 from audit.verification.findings import LogReport, Verdict
+from audit.verification.openings import Held, Openings
 from audit.verification.storage import COLUMNS, SEPARATOR
 
-Openings = dict[str, Sequence[str]]
 _COMMITTED: Final = b'"c:'
 
 
@@ -46,8 +46,11 @@ _NO_TARGET: Final = _Target("", "")
 _read: Final = msgspec.json.Decoder(_Leaf).decode
 
 
-def check(report: LogReport, index: int, row: Sequence[Any]) -> None:
-    """Check an entry; `row` is what :func:`audit.verification.storage.places` gives for it."""
+def check(report: LogReport, index: int, row: Sequence[Any], thorough: Openings) -> None:
+    """Check an entry; `row` is what :func:`audit.verification.storage.places` gives for it.
+
+    Openings that do not all fit at the first look are left to `thorough`.
+    """
     _, sealed, event, leaf, same_hash, columns, openings, blob = row
     if leaf is None:
         report.add(Verdict.MISSING, f"entry {event} has no bytes", index)
@@ -65,10 +68,10 @@ def check(report: LogReport, index: int, row: Sequence[Any]) -> None:
     wrong = _wrong_column(document, event, columns) or _wrong_blob(document.changes, blob)
     if wrong:
         report.add(Verdict.INVALID, f"entry {event}: column {wrong} differs from the bytes", index)
-    if openings is not None or _COMMITTED in leaf:
-        opened = _merged(openings)
-        if leaf.count(_COMMITTED) != len(opened) or not _all_open(document, opened):
-            _check_openings(report, index, document, opened)
+    has_openings = openings is not None or _COMMITTED in leaf
+    if has_openings and not _all_open(document, leaf.count(_COMMITTED), openings):
+        held = Held(event, document.context, document.changes, openings)
+        thorough.judge(report, index, held)
 
 
 def _wrong_column(document: _Leaf, event: str, columns: str) -> str:
@@ -106,16 +109,34 @@ def _wrong_blob(changes: dict[str, Any], blob: str | None) -> str:
     return ""
 
 
-def _merged(openings: str | None) -> Openings:
-    """Gather an entry's openings, of however many people; a value is ``[salt in hex, value]``."""
+def _all_open(document: _Leaf, committed: int, openings: str | None) -> bool:
+    """Tell whether there is an opening for each of so many commitments, and each one fits.
+
+    The stored openings may be anything that is JSON: what is no opening does not fit.
+    """
+    try:
+        merged = _merged(openings)
+        return len(merged) == committed and _each_opens(document, merged)
+    except (ValueError, TypeError, AttributeError):
+        return False
+
+
+def _merged(openings: str | None) -> dict[str, Sequence[str]]:
+    """Gather an entry's openings, of however many people; a value is ``[salt in hex, value]``.
+
+    Raises:
+        ValueError: two of them open the same path.
+    """
     documents = orjson.loads(openings) if openings is not None else [{}]
-    merged: Openings = documents[0]
+    merged: dict[str, Sequence[str]] = documents[0]
     for document in documents[1:]:
+        if merged.keys() & document.keys():
+            raise ValueError("a path is opened twice")
         merged |= document
     return merged
 
 
-def _all_open(document: _Leaf, openings: Openings) -> bool:
+def _each_opens(document: _Leaf, openings: dict[str, Sequence[str]]) -> bool:
     """Tell whether each opening fits what the leaf holds at its path.
 
     With as many openings as the bytes have texts that begin like a commitment, that is all there
@@ -144,39 +165,6 @@ def _place(path: str) -> tuple[str, str, str]:
     if start != "context":
         return "", "", path
     return ("metadata", group, name) if group == "metadata" and name else (start, "", rest)
-
-
-def _check_openings(report: LogReport, index: int, document: _Leaf, openings: Openings) -> None:
-    """Name each commitment without its opening and each opening without its commitment."""
-    committed = dict(_commitments(document))
-    for path, text in committed.items():
-        opening = openings.get(path)
-        if opening is None:
-            report.note(Verdict.ERASED)
-        elif commitment(path, Opening(bytes.fromhex(opening[0]), opening[1])) != text:
-            report.add(Verdict.INVALID, f"the value of {path} is not the committed one", index)
-    for path in openings.keys() - committed.keys():
-        report.add(Verdict.INVALID, f"an opening of {path}, to which nothing is committed", index)
-
-
-def _commitments(document: _Leaf) -> list[tuple[str, str]]:
-    """Return the fields of a leaf that hold commitments, by their paths."""
-    context, changes = document.context, document.changes
-    found = _committed_in("context.", context)
-    if "metadata" in context:
-        found += _committed_in("context.metadata.", context["metadata"])
-    for side, fields in changes.items():
-        if type(fields) is dict:
-            found += _committed_in(f"changes.{side}.", fields)
-    return found
-
-
-def _committed_in(prefix: str, fields: dict[str, Any]) -> list[tuple[str, str]]:
-    return [
-        (prefix + name, value)
-        for name, value in fields.items()
-        if type(value) is str and value[:2] == PREFIX and is_commitment(value)
-    ]
 
 
 def check_state(report: LogReport, index: int, row: Sequence[Any], alias: str) -> None:

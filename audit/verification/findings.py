@@ -13,9 +13,12 @@ class Verdict(StrEnum):
     EMPTIED = "emptied"  # those of all entries up to a place are: what TRUNCATE leaves
     REORDERED = "reordered"  # the sealed entries stand at each other's places
     REBUILT = "rebuilt"  # the tree agrees with itself and not with a state that was signed
+    WITHDRAWN = "withdrawn"  # a checkpoint that left the process is no longer stored
     GAP = "gap"  # places are not dense, or sealed places have disappeared
+    ABSENT = "absent"  # nothing at all is stored of a tenant that was asked for
     UNSEALED = "unsealed"  # a committed entry has had no place for too long
-    ERASED = "erased"  # a committed personal value whose opening was erased: no fault
+    UNOPENED = "unopened"  # a committed personal value's opening is gone, and no erasure says so
+    ERASED = "erased"  # one whose opening was erased, as a sealed entry says: no fault
     PRUNED = "pruned"  # bytes gone as a signed announcement and an entry of the log say: no fault
 
 
@@ -50,9 +53,10 @@ class LogReport:
         if len(self.findings) < _MOST_KEPT:
             self.findings.append(Finding(verdict, detail, index))
 
-    def note(self, verdict: Verdict) -> None:
+    def note(self, verdict: Verdict, count: int = 1) -> None:
         """Count what needs no place of its own."""
-        self.counts[verdict] = self.counts.get(verdict, 0) + 1
+        if count:
+            self.counts[verdict] = self.counts.get(verdict, 0) + count
 
     def merge(self, former: Verdict, verdict: Verdict, detail: str, index: int) -> None:
         """Name faults of one kind, which only together show what was done, by one finding."""

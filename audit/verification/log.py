@@ -7,7 +7,7 @@ entries in another order than the sealed tree has them (reordered), a tree that 
 and not with what was signed before (rebuilt).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from audit.c2sp.checkpoint import Checkpoint, parse_checkpoint
@@ -19,8 +19,10 @@ from audit.sealing.keys import KeyRing
 from audit.sealing.tiles import DatabaseTiles
 from audit.tree.proofs import TreeError, frontier_at
 from audit.verification import anchored, entry, pruned, storage
+from audit.verification.erasures import Erasures
 from audit.verification.findings import LogReport, Verdict
 from audit.verification.growth import Growth, Nodes, in_order
+from audit.verification.openings import Openings
 from audit.verification.storage import StoredHead, StoredNote
 from kernel import db
 
@@ -56,6 +58,7 @@ class LogVerifier:
         self._first = trusted.size if trusted else 0
         self._growth = Growth(set(), {})
         self._pruned = pruned.NOTHING
+        self._openings: Openings
         self._lost = 0
         """Entries whose bytes are gone, counted from the first place on; -1: not only those."""
         self.report = LogReport(head.log_id, head.origin, head.tenant_id, head.size)
@@ -81,24 +84,30 @@ class LogVerifier:
             (size, root, "the heads log's entry")
             for size, root in storage.heads_states(self._head.log_id).items()
         ]
+        outside = anchored.states(self.report, self._head.log_id, notes)
         if in_file is not None:
-            states.append((in_file.size, in_file.root, "the anchored checkpoint"))
-        states += anchored.states(self.report, self._head.log_id, notes)
+            outside.insert(0, (in_file.size, in_file.root, "the anchored checkpoint"))
+        states += outside
         faults = sum(self.report.counts.values())
         self._pruned = pruned.announced(self.report, self._head, self._ring)
         if self._pruned.upto or sum(self.report.counts.values()) > faults:
             self._lost = -1
         if self._pruned.upto:
             states.append((self._pruned.upto, self._pruned.root, "the announced pruning"))
+        self._openings = Openings(
+            Erasures(self._head.log_id, self._head.tenant_id), self._pruned.covers
+        )
         self._growth = Growth({size for size, _, _ in states} | {self._head.size}, self._nodes())
         if not self._begin():
             return
         self._walk()
+        self._openings.tell(self.report)
         self._name_emptied()
         self._check_tree()
         for note in notes:
             self._check_note(note)
         self._check_states(states)
+        self._check_withdrawn(outside, {note.size for note in notes})
         self._pruned.tell(self.report, self._first)
         self._check_unsealed()
 
@@ -140,10 +149,16 @@ class LogVerifier:
             self._growth.extend([row[1] for row in rows])
             self._progress(len(rows))
 
-    def _rows(self, *, of_heads: bool) -> Any:
+    def _rows(self, *, of_heads: bool) -> Iterator[list[tuple[Any, ...]]]:
         if of_heads:
-            return storage.heads_leaves(self._head.log_id, self._first)
-        return storage.places(self._head.log_id, self._first, storage.end(self._head.log_id))
+            yield from storage.heads_leaves(self._head.log_id, self._first)
+            return
+        end = storage.end(self._head.log_id)
+        for start in range(self._first, end, storage.PIECE):
+            past = min(start + storage.PIECE, end)
+            self._openings.begin(start, past)
+            yield from storage.places(self._head.log_id, start, past)
+            self._openings.settle(self.report)
 
     def _check_entry(self, index: int, row: Sequence[Any]) -> None:
         """Check one place. Bytes that differ from its hash are told here; the tree is checked by
@@ -155,7 +170,7 @@ class LogVerifier:
         if row[3] is None and self._lost >= 0:
             follows = index == self._first + self._lost
             self._lost = self._lost + 1 if follows else -1
-        entry.check(self.report, index, row)
+        entry.check(self.report, index, row, self._openings)
 
     def _name_emptied(self) -> None:
         """Tell a log that lost all it had, and may have grown since, from one that lost some.
@@ -240,6 +255,15 @@ class LogVerifier:
                 self.report.add(Verdict.REBUILT, detail, since)
             else:
                 self.report.add(Verdict.INVALID, f"{where} has another root at size {size}")
+
+    def _check_withdrawn(self, outside: Sequence[anchored.State], stored: set[int]) -> None:
+        """Name what was published and is not stored; a state that the log lacks is told already."""
+        for size, root, where in outside:
+            is_there = size < self._first or self._growth.roots.get(size) == root
+            if is_there and size not in stored:
+                stored.add(size)
+                detail = f"the checkpoint of size {size} is gone, which {where} holds"
+                self.report.add(Verdict.WITHDRAWN, detail)
 
     def _check_unsealed(self) -> None:
         if self._head.stream == HEADS_STREAM:

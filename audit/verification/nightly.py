@@ -12,7 +12,7 @@ from audit.sealing.tiles import DatabaseTiles
 from audit.services import Context, audited, record
 from audit.tree.proofs import TreeError, range_root
 from audit.verification.findings import FAULTS, LogReport
-from audit.verification.run import verify
+from audit.verification.run import lost, verify
 from kernel import db
 from kernel.events import emit
 from kernel.tenancy import across_tenants
@@ -28,7 +28,7 @@ def reconcile(tenant_id: UUID | None = None) -> list[LogReport]:
     """
     with db.use_alias("staff"), across_tenants():
         known = list(_known(tenant_id))
-    damaged = []
+    damaged = _lost(tenant_id, {log_id for log_id, _, _ in known})
     for log_id, tenant, trusted in known:
         for report in verify(tenant, log_id=log_id, since=trusted).logs:
             with db.use_alias("staff"), across_tenants():
@@ -36,6 +36,17 @@ def reconcile(tenant_id: UUID | None = None) -> list[LogReport]:
             if not report.valid:
                 damaged.append(report)
     return damaged
+
+
+def _lost(tenant_id: UUID | None, known: set[UUID]) -> list[LogReport]:
+    """Tell logs that are gone as a whole."""
+    with db.use_alias("sealer"), across_tenants():
+        reports = lost(tenant_id, known)
+    with db.use_alias("staff"), across_tenants():
+        for report in reports:
+            with audited():
+                _tell(report, 1)
+    return reports
 
 
 def _known(tenant_id: UUID | None) -> Iterator[tuple[UUID, UUID, Checkpoint | None]]:

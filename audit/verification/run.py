@@ -53,29 +53,55 @@ def verify(
         else:
             keys = ring()
             reports = [LogVerifier(head, keys, progress, since).run() for head in heads]
-        if tenant_id is None and log_id is None and since is None:
-            reports += _lost_logs({head.log_id for head in heads})
-            reports += _never_sealed()
+        if log_id is None and since is None:
+            reports += lost(tenant_id, {head.log_id for head in heads})
     return Report(tuple(reports), time.perf_counter() - started)
 
 
-def _lost_logs(stored: set[UUID]) -> list[LogReport]:
-    """Name logs of which an anchored checkpoint tells and the database nothing."""
-    lost: list[LogReport] = []
-    for log_id in anchors.known_logs():
-        known = anchors.newest(log_id)
-        if known is not None and log_id not in stored:
-            report = LogReport(log_id, known.origin, NO_LOG, 0)
-            report.add(Verdict.GAP, f"the whole log of {known.size} entries is gone", 0)
-            lost.append(report)
-    return lost
+def lost(tenant_id: UUID | None, stored: set[UUID]) -> list[LogReport]:
+    """Name what should be among the stored logs: of one tenant, or of all.
+
+    Traces of a log without a head, an anchored note of it, entries that never got a log. Of one
+    tenant of whom there is no trace at all, that is said.
+    """
+    reports = _lost_logs(tenant_id, stored) + _never_sealed(tenant_id)
+    if tenant_id is not None and not stored and not reports:
+        report = LogReport(NO_LOG, "", tenant_id, 0)
+        report.add(Verdict.ABSENT, "no log and no entry of this tenant is stored")
+        reports.append(report)
+    return reports
 
 
-def _never_sealed() -> list[LogReport]:
+def _lost_logs(tenant_id: UUID | None, stored: set[UUID]) -> list[LogReport]:
+    """Name logs of which an anchored checkpoint or a row of another table tells, and no head.
+
+    A note alone does not say whose log it is of.
+    """
+    owners = storage.traces(tenant_id)
+    found = set(owners) - stored
+    if tenant_id is None:
+        found |= set(anchors.known_logs()) - stored
+    elif not stored:
+        found.update(storage.logs_of_places(tenant_id))
+    if found:  # a log that began meanwhile is not lost
+        found -= {head.log_id for head in storage.heads(tenant_id)}
     reports: list[LogReport] = []
-    for tenant_id, stream in storage.tenants_without_log():
+    for log_id in sorted(found):
+        known = anchors.newest(log_id)
+        size = f" of {known.size} entries" if known else ""
+        report = LogReport(
+            log_id, known.origin if known else "", owners.get(log_id, tenant_id or NO_LOG), 0
+        )
+        report.add(Verdict.GAP, f"the whole log{size} is gone", 0)
+        reports.append(report)
+    return reports
+
+
+def _never_sealed(tenant_id: UUID | None) -> list[LogReport]:
+    reports: list[LogReport] = []
+    for owner, stream in storage.tenants_without_log(tenant_id):
         if stream != HEADS_STREAM:
-            report = LogReport(NO_LOG, "", tenant_id, 0)
+            report = LogReport(NO_LOG, "", owner, 0)
             report.add(Verdict.UNSEALED, f"entries of stream {stream} have no log")
             reports.append(report)
     return reports

@@ -9,7 +9,9 @@ from audit.sealing.tiles import DatabaseTiles
 from audit.tree.proofs import TreeError, inclusion_proof
 from audit.tree.verify import ProofError, check_inclusion
 from audit.verification import entry, storage
+from audit.verification.erasures import Erasures
 from audit.verification.findings import LogReport, Verdict
+from audit.verification.openings import Openings
 from audit.verification.run import NO_LOG
 from kernel import db
 from kernel.tenancy import across_tenants
@@ -31,8 +33,12 @@ def verify_entry(event_id: UUID, tenant_id: UUID) -> LogReport:
         (head,) = [head for head in storage.heads(tenant_id) if head.log_id == log_id]
         report = LogReport(log_id, head.origin, tenant_id, head.size)
         with db.atomic():
+            openings = Openings(Erasures(log_id, tenant_id))
+            openings.begin(index, index + 1)
             ((row,),) = storage.places(log_id, index, index + 1)
-            entry.check(report, index, row)
+            entry.check(report, index, row, openings)
+            openings.settle(report)
+            openings.tell(report)
         report.checked = 1
         _check_place(report, index, row[1], head)
     return report

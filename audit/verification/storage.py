@@ -37,8 +37,10 @@ _PLACES: Final = f"""
 COPY (
 SELECT l.leaf_index, l.leaf_hash, l.event_id::text, e.leaf,
        e.leaf_hash IS NOT DISTINCT FROM l.leaf_hash, {_ONE_TEXT},
-       (SELECT jsonb_agg(p.doc)::text FROM audit_pii p WHERE p.event_id = l.event_id),
-       (SELECT encode(sha256(b.body), 'hex') FROM audit_blob b WHERE b.event_id = l.event_id)
+       (SELECT jsonb_agg(p.doc)::text FROM audit_pii p
+        WHERE p.event_id = l.event_id AND p.tenant_id = l.tenant_id),
+       (SELECT encode(sha256(b.body), 'hex') FROM audit_blob b
+        WHERE b.event_id = l.event_id AND b.tenant_id = l.tenant_id)
 FROM audit_leaf l
 LEFT JOIN audit_event e ON e.id = l.event_id AND e.recorded_at = l.recorded_at
 WHERE l.log_id = %s AND l.leaf_index >= %s AND l.leaf_index < %s
@@ -73,6 +75,15 @@ WHERE e.tenant_id = %s AND e.stream = %s AND e.recorded_at < now() - make_interv
   AND NOT EXISTS (SELECT 1 FROM audit_leaf l WHERE l.event_id = e.id)
 LIMIT 100
 """
+_TRACES: Final = """
+SELECT DISTINCT t.log_id, t.tenant_id FROM (
+  SELECT log_id, tenant_id FROM audit_checkpoint UNION ALL
+  SELECT log_id, tenant_id FROM audit_heads_entry UNION ALL
+  SELECT log_id, tenant_id FROM audit_anchor UNION ALL
+  SELECT log_id, tenant_id FROM audit_verified
+) t WHERE %s::uuid IS NULL OR t.tenant_id = %s
+"""
+_PLACED: Final = "SELECT DISTINCT log_id FROM audit_leaf WHERE tenant_id = %s"
 _HEADS: Final = (
     "SELECT log_id, tenant_id, stream, epoch, origin, size, root, frontier FROM audit_head"
 )
@@ -153,6 +164,14 @@ def _batches(rows: Iterable[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]
         yield batch
 
 
+def blob(event_id: UUID) -> bytes | None:
+    """Return the changes that lie beside an entry; None without any."""
+    with db.cursor() as cursor:
+        cursor.execute("SELECT body FROM audit_blob WHERE event_id = %s", [event_id])
+        row = cursor.fetchone()
+    return bytes(row[0]) if row else None
+
+
 def heads_leaves(log_id: UUID, start: int) -> Iterator[list[tuple[Any, ...]]]:
     """Go through the places of the heads log from `start` on, in batches."""
     while True:
@@ -219,12 +238,28 @@ def unsealed(tenant_id: UUID, stream: int, older_than: float) -> list[UUID]:
         return [row[0] for row in cursor.fetchall()]
 
 
-def tenants_without_log() -> list[tuple[UUID, int]]:
-    """Return (tenant, stream) pairs that have entries and no log at all."""
+def traces(tenant_id: UUID | None) -> dict[UUID, UUID]:
+    """Return the logs, with their tenants, of which anything but entries and places tells."""
+    with db.cursor() as cursor:
+        cursor.execute(_TRACES, [tenant_id, tenant_id])
+        return dict(cursor.fetchall())
+
+
+def logs_of_places(tenant_id: UUID) -> list[UUID]:
+    """Return the logs in which a tenant has places: a walk over those of all tenants."""
+    with db.cursor() as cursor:
+        cursor.execute(_PLACED, [tenant_id])
+        return [row[0] for row in cursor.fetchall()]
+
+
+def tenants_without_log(tenant_id: UUID | None) -> list[tuple[UUID, int]]:
+    """Return (tenant, stream) pairs, of one tenant or of all, that have entries and no log."""
     with db.cursor() as cursor:
         cursor.execute(
             "SELECT DISTINCT e.tenant_id, e.stream FROM audit_event e WHERE NOT EXISTS "
             "(SELECT 1 FROM audit_head h WHERE h.tenant_id = e.tenant_id AND h.stream = e.stream) "
-            "AND e.recorded_at < now() - interval '60 seconds'"
+            "AND e.recorded_at < now() - interval '60 seconds' "
+            "AND (%s::uuid IS NULL OR e.tenant_id = %s)",
+            [tenant_id, tenant_id],
         )
         return list(cursor.fetchall())

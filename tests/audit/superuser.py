@@ -16,6 +16,7 @@ _ARMED = (
     "audit_checkpoint",
     "audit_heads_entry",
     "audit_pii",
+    "audit_erased",
 )
 
 

@@ -13,7 +13,9 @@ from audit.registry import Action, Severity
 from audit.services import Context, Target
 from audit.services.entry import Draft, build
 from audit.verification.entry import check
+from audit.verification.erasures import Erasures
 from audit.verification.findings import LogReport, Verdict
+from audit.verification.openings import Openings
 from audit.verification.storage import SEPARATOR
 
 ACTION = Action("sample.renamed", Severity.INFO, "", ["email", "with.dots"])
@@ -47,12 +49,22 @@ def stored(**facts: Any) -> dict[str, Any]:
     }
 
 
+class NoErasures(Erasures):
+    """A tenant that never erased anybody."""
+
+    def __init__(self) -> None:
+        self.uncounted = 0
+        self._taken = {}
+
+
 def checked(entry: dict[str, Any]) -> LogReport:
     report = LogReport(UUID(int=1), "example.org", TENANT, 1)
     openings = orjson.dumps(entry["openings"]).decode() if entry["openings"] else None
     sealed = sha256(b"\x00" + entry["leaf"]).digest()
     row = (0, sealed, entry["event"], entry["leaf"], True, entry["columns"], openings, None)
-    check(report, 0, row)
+    openings = Openings(NoErasures())
+    check(report, 0, row, openings)
+    openings.tell(report)
     return report
 
 
@@ -68,13 +80,17 @@ def test_check__all_openings_there__finds_nothing(facts: dict[str, Any]) -> None
     assert (report.findings, report.counts) == ([], {})
 
 
-def test_check__some_erased__counts_them_and_finds_nothing() -> None:
+def test_check__some_torn_out__counts_and_names_them() -> None:
     entry = stored()
     entry["openings"].remove(of_actor(entry))
     report = checked(entry)
-    assert (report.findings, report.counts) == ([], {Verdict.ERASED: 2})
+    assert [one.detail.split()[3] for one in report.findings] == [
+        "context.ip",
+        "context.user_agent",
+    ]
+    assert report.counts == {Verdict.UNOPENED: 2}
     entry["openings"].clear()
-    assert checked(entry).counts == {Verdict.ERASED: 6}
+    assert checked(entry).counts == {Verdict.UNOPENED: 6}
 
 
 @pytest.mark.parametrize("part", [0, 1])
@@ -89,12 +105,12 @@ def test_check__salt_or_value_changed__names_the_path(part: int) -> None:
 @pytest.mark.parametrize(
     "path", ["changes.email", "other.ip", "context.ip.x", "context.metadata", "changes.after.plain"]
 )
-def test_check__opening_moved_to_another_path__is_invalid_and_the_field_erased(path: str) -> None:
+def test_check__opening_moved_to_another_path__is_invalid_and_the_field_unopened(path: str) -> None:
     entry = stored()
     openings = of_actor(entry)
     openings[path] = openings.pop("context.ip")
     report = checked(entry)
-    assert report.counts == {Verdict.INVALID: 1, Verdict.ERASED: 1}
+    assert report.counts == {Verdict.INVALID: 1, Verdict.UNOPENED: 1}
     assert f"an opening of {path}, to which nothing" in report.findings[0].detail
 
 
@@ -109,7 +125,7 @@ def test_check__forged_leaf_that_commits_for_another_path__is_invalid(path: str)
     openings = of_actor(entry)
     del openings["context.ip"]
     openings[path] = [opening.salt.hex(), opening.value]
-    assert checked(entry).counts == {Verdict.INVALID: 1, Verdict.ERASED: 1}
+    assert checked(entry).counts == {Verdict.INVALID: 1, Verdict.UNOPENED: 1}
 
 
 @pytest.mark.parametrize("path", ["other.ip", "ip"])

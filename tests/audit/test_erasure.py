@@ -62,7 +62,7 @@ def test_erase__same_person_in_another_tenant__is_untouched(tenant_id: UUID) -> 
 
 def test_function__app_for_another_tenant__is_refused(tenant_id: UUID) -> None:
     with db.cursor() as cursor, pytest.raises(ProgrammingError, match="another tenant"):
-        cursor.execute("SELECT audit_erase_subject(%s, 'usr_1')", [uuid4()])
+        cursor.execute("SELECT audit_erase_subject(%s, 'usr_1', %s)", [uuid4(), uuid4()])
 
 
 def test_api__erasure__needs_its_permission_and_answers_the_count() -> None:

@@ -4,12 +4,19 @@ import json
 from collections.abc import Callable, Iterator
 from io import StringIO
 from typing import Any, Final
+from uuid import uuid4
 
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 
+from audit.sealing import headslog
 from audit.sealing.sealer import Sealer
+from audit.services.erasure import erase_subject
+from audit.verification.findings import Verdict
+from audit.verification.nightly import reconcile
+from kernel.tenancy import tenant_context
+from tests.audit.logs import change, rows
 from tests.audit.samples import FORGE, SIZE, Sample, rebuild
 from tests.audit.superuser import disarmed
 from tests.database import SessionDatabase
@@ -52,11 +59,19 @@ def _rebuild(link: psycopg.Connection, sample: Sample) -> None:
     rebuild(link, sample)
 
 
-HARMS: Final[dict[Harm, tuple[str, int, int]]] = {
+def _withdraw(link: psycopg.Connection, _: Sample) -> None:
+    link.execute("TRUNCATE audit_checkpoint")
+
+
+_OLDER: Final = (
+    "UPDATE audit_event SET recorded_at = recorded_at - interval '61 seconds' WHERE tenant_id = %s"
+)
+HARMS: Final[dict[Harm, tuple[str, int, int | None]]] = {
     _update: ("invalid", 1, 42),
     _delete: ("missing", 1, 200),
     _truncate: ("emptied", SIZE, 0),
     _reorder: ("reordered", 1, 3),
+    _withdraw: ("withdrawn", 1, None),
     _rebuild: ("rebuilt", 2, 0),
 }
 
@@ -86,6 +101,22 @@ def test_verdicts__of_all_harms__differ() -> None:
     assert len({verdict for verdict, _, _ in HARMS.values()}) == len(HARMS)
 
 
+@pytest.mark.parametrize("harm", ["TRUNCATE audit_pii", "DELETE FROM audit_pii"])
+def test_command__openings_of_all_taken__are_unopened_and_the_erased_one_is_not(
+    sealer: Sealer, harm: str
+) -> None:
+    tenant = uuid4()
+    with tenant_context(tenant):
+        for person in ("usr_1", "usr_2", "usr_3"):
+            change(before=None, after={"email": "x@example.org"}, subject_id=person)
+        erase_subject(tenant, "usr_1")
+    sealer.drain()
+    with disarmed() as link:
+        link.execute(harm)
+    (found,) = _command("--tenant", str(tenant))
+    assert (found["counts"], found["first_bad"]) == ({"erased": 1, "unopened": 2}, 1)
+
+
 @pytest.mark.parametrize(
     ("table", "counts", "place"),
     [
@@ -99,5 +130,46 @@ def test_command__table_of_the_tree_truncated__names_the_log(
 ) -> None:
     with disarmed() as link:
         link.execute(f"TRUNCATE {table}")
-    (found,) = [log for log in _command() if log["log"] == sample.log_id.hex]
-    assert (found["counts"], found["first_bad"]) == (counts, place)
+    for narrowed in ((), ("--tenant", str(sample.tenant))):
+        (found,) = [log for log in _command(*narrowed) if log["log"] == sample.log_id.hex]
+        assert (found["counts"], found["first_bad"]) == (counts, place)
+
+
+_ALL_OF_A_LOG: Final = (
+    "audit_leaf", "audit_node", "audit_head", "audit_checkpoint", "audit_heads_entry", "audit_event"
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("gone", "told"),
+    [
+        (_ALL_OF_A_LOG, "no log and no entry of this tenant is stored"),
+        (_ALL_OF_A_LOG[:-1], "entries of stream 0 have no log"),
+        (_ALL_OF_A_LOG[1:], "the whole log of 300 entries is gone"),
+    ],
+)
+def test_command__one_tenants_log_is_gone__says_so(
+    sample: Sample, gone: tuple[str, ...], told: str
+) -> None:
+    headslog.publish()
+    with disarmed() as link:
+        link.execute(_OLDER, [sample.tenant])
+        for table in gone:
+            link.execute(f"DELETE FROM {table} WHERE tenant_id = %s", [sample.tenant])
+    (found,) = _command("--tenant", str(sample.tenant))
+    assert [one["detail"] for one in found["findings"]] == [told]
+
+
+def test_command__tenant_nobody_knows__is_absent() -> None:
+    (found,) = _command("--tenant", str(uuid4()))
+    assert found["counts"] == {"absent": 1}
+
+
+def test_nightly__log_is_gone__is_told_in_the_tenants_log(sample: Sample, sealer: Sealer) -> None:
+    with disarmed() as link:
+        link.execute("DELETE FROM audit_head WHERE tenant_id = %s", [sample.tenant])
+    (report,) = reconcile(sample.tenant)
+    assert report.counts == {Verdict.GAP: 1}
+    told = rows("SELECT action FROM audit_event WHERE tenant_id = %s ORDER BY seq DESC LIMIT 1",
+                sample.tenant)  # fmt: skip
+    assert told == [("audit.log.damaged",)]

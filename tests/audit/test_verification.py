@@ -276,20 +276,16 @@ def test_verify__note_edited__is_invalid(sample: Sample) -> None:
     assert "the checkpoint of size 300 has no good signature of ours" in details
 
 
-def test_verify__opening_edited__is_invalid_and_erased_is_counted(sealer: Sealer) -> None:
+def test_verify__opening_edited__is_invalid(sealer: Sealer) -> None:
     sample = Sample(sealer)
     with tenant_context(sample.tenant), db.atomic():
         receipts = [say(after={"email": "x@example.org"}, before=None) for _ in range(2)]
     sealer.drain()
     with disarmed() as link:
-        link.execute("DELETE FROM audit_pii WHERE event_id = %s", [receipts[0].event_id])
-        erased = sample.verify()
         link.execute(
             "UPDATE audit_pii SET doc = replace(doc::text, 'x@', 'y@')::jsonb WHERE event_id = %s",
             [receipts[1].event_id],
         )
-    assert erased.valid
-    assert erased.counts == {Verdict.ERASED: 1}
     report = sample.verify()
     assert (found(report), report.first_bad) == ({Verdict.INVALID}, SIZE + 1)
 
