@@ -42,6 +42,15 @@ class _Leaf(msgspec.Struct, gc=False):
     changes: dict[str, Any]
 
 
+class _State(msgspec.Struct, gc=False):
+    """The bytes of an entry of the heads log."""
+
+    log: str
+    size: int
+    root: str
+
+
+_read_state: Final = msgspec.json.Decoder(_State).decode
 _NO_TARGET: Final = _Target("", "")
 _read: Final = msgspec.json.Decoder(_Leaf).decode
 
@@ -51,15 +60,13 @@ def check(report: LogReport, index: int, row: Sequence[Any], thorough: Openings)
 
     Openings that do not all fit at the first look are left to `thorough`.
     """
-    _, sealed, event, leaf, same_hash, columns, openings, blob = row
+    _, sealed, event, leaf, agrees, columns, openings, blob = row
     if leaf is None:
         report.add(Verdict.MISSING, f"entry {event} has no bytes", index)
         return
     if sha256(b"\x00" + leaf).digest() != sealed:
         report.add(Verdict.INVALID, f"entry {event}: bytes differ from the sealed hash", index)
         return
-    if not same_hash:
-        report.add(Verdict.INVALID, f"entry {event}: stored hash differs from its bytes", index)
     try:
         document = _read(leaf)
     except msgspec.DecodeError as error:
@@ -68,6 +75,9 @@ def check(report: LogReport, index: int, row: Sequence[Any], thorough: Openings)
     wrong = _wrong_column(document, event, columns) or _wrong_blob(document.changes, blob)
     if wrong:
         report.add(Verdict.INVALID, f"entry {event}: column {wrong} differs from the bytes", index)
+    elif not agrees:
+        detail = f"entry {event}: stored hash, tenant or stream differs from its place or log"
+        report.add(Verdict.INVALID, detail, index)
     has_openings = openings is not None or _COMMITTED in leaf
     if has_openings and not _all_open(document, leaf.count(_COMMITTED), openings):
         held = Held(event, document.context, document.changes, openings)
@@ -170,7 +180,8 @@ def _place(path: str) -> tuple[str, str, str]:
 def check_state(report: LogReport, index: int, row: Sequence[Any], alias: str) -> None:
     """Check an entry of the heads log.
 
-    `row` holds: place's hash, entry id, leaf, log, size, root. `alias` is the log's name in it.
+    `row` holds: place's hash, entry id, leaf, log, size, root, whether the other columns agree.
+    `alias` is the log's name in it.
     """
     sealed, leaf = row[0], row[2]
     if leaf is None:
@@ -180,6 +191,11 @@ def check_state(report: LogReport, index: int, row: Sequence[Any], alias: str) -
     if digest != sealed:
         report.add(Verdict.INVALID, f"heads entry {row[1]}: bytes differ from the hash", index)
         return
-    document = orjson.loads(leaf)
-    if (document["log"], document["size"], document["root"]) != (alias, row[4], row[5].hex()):
+    try:
+        document = _read_state(leaf)
+    except msgspec.DecodeError as error:
+        report.add(Verdict.INVALID, f"heads entry {row[1]}: its bytes are no state: {error}", index)
+        return
+    told = (document.log, document.size, document.root)
+    if told != (alias, row[4], row[5].hex()) or not row[6]:
         report.add(Verdict.INVALID, f"heads entry {row[1]}: columns differ from the bytes", index)

@@ -227,7 +227,8 @@ class LogVerifier:
             self.report.add(Verdict.INVALID, f"{where} is malformed: {error}")
             return
         told = (checkpoint.origin, checkpoint.size, checkpoint.root)
-        if told != (self._head.origin, stored.size, stored.root):
+        columns = (self._head.origin, stored.size, stored.root)
+        if told != columns or stored.tenant_id != self._head.tenant_id:
             self.report.add(Verdict.INVALID, f"{where} differs from its columns")
         pairs = self._ring.verifiers(self._head.origin)
         if not any(signed_by(note, ed) and signed_by(note, ml) for ed, ml in pairs):

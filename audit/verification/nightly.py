@@ -11,6 +11,7 @@ from audit.events import LogDamaged
 from audit.sealing.tiles import DatabaseTiles
 from audit.services import Context, audited, record
 from audit.tree.proofs import TreeError, range_root
+from audit.verification import storage
 from audit.verification.findings import FAULTS, LogReport
 from audit.verification.run import lost, verify
 from kernel import db
@@ -28,7 +29,7 @@ def reconcile(tenant_id: UUID | None = None) -> list[LogReport]:
     """
     with db.use_alias("staff"), across_tenants():
         known = list(_known(tenant_id))
-    damaged = _lost(tenant_id, {log_id for log_id, _, _ in known})
+    damaged = _lost(tenant_id)
     for log_id, tenant, trusted in known:
         for report in verify(tenant, log_id=log_id, since=trusted).logs:
             with db.use_alias("staff"), across_tenants():
@@ -38,10 +39,10 @@ def reconcile(tenant_id: UUID | None = None) -> list[LogReport]:
     return damaged
 
 
-def _lost(tenant_id: UUID | None, known: set[UUID]) -> list[LogReport]:
+def _lost(tenant_id: UUID | None) -> list[LogReport]:
     """Tell logs that are gone as a whole."""
     with db.use_alias("sealer"), across_tenants():
-        reports = lost(tenant_id, known)
+        reports = lost(tenant_id, storage.heads(tenant_id))
     with db.use_alias("staff"), across_tenants():
         for report in reports:
             with audited():

@@ -5,10 +5,11 @@ of the tenant's log holds its digest, and the root that it gives is the log's. E
 is gone is missing.
 """
 
-import json
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
+
+import msgspec
 
 from audit.c2sp.errors import FormatError
 from audit.c2sp.note import parse, signed_by
@@ -43,6 +44,21 @@ class Announced:
                     report.tell(Verdict.PRUNED, f"places {start} to {past - 1} are pruned", start)
 
 
+class _Metadata(msgspec.Struct):
+    statement: str
+
+
+class _Context(msgspec.Struct):
+    metadata: _Metadata
+
+
+class _Told(msgspec.Struct):
+    """What is read of the bytes of an announcement's entry."""
+
+    context: _Context
+
+
+_read: Final = msgspec.json.Decoder(_Told).decode
 NOTHING: Final = Announced(0, b"", ())
 
 
@@ -92,5 +108,8 @@ def _told(event_id: UUID, tenant_id: UUID, statement: Statement) -> bool:
     leaf, sealed, fresh = bytes(row[0]), row[1], row[2]
     if (bytes(sealed) != leaf_hash(leaf)) if sealed is not None else not fresh:
         return False
-    metadata = json.loads(leaf)["context"].get("metadata", {})
-    return bool(metadata.get("statement") == statement.digest())
+    try:
+        told = _read(leaf)
+    except msgspec.DecodeError:
+        return False
+    return told.context.metadata.statement == statement.digest()

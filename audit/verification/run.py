@@ -1,7 +1,7 @@
 """Verifies all logs, or one tenant's."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from audit.c2sp.checkpoint import Checkpoint
@@ -12,6 +12,7 @@ from audit.verification import storage
 from audit.verification.findings import LogReport, Report, Verdict
 from audit.verification.log import LogVerifier
 from audit.verification.processes import verify_in, worthwhile
+from audit.verification.storage import StoredHead
 from kernel import db
 from kernel.tenancy import across_tenants
 
@@ -54,17 +55,18 @@ def verify(
             keys = ring()
             reports = [LogVerifier(head, keys, progress, since).run() for head in heads]
         if log_id is None and since is None:
-            reports += lost(tenant_id, {head.log_id for head in heads})
+            reports += lost(tenant_id, heads)
     return Report(tuple(reports), time.perf_counter() - started)
 
 
-def lost(tenant_id: UUID | None, stored: set[UUID]) -> list[LogReport]:
+def lost(tenant_id: UUID | None, heads: Sequence[StoredHead]) -> list[LogReport]:
     """Name what should be among the stored logs: of one tenant, or of all.
 
-    Traces of a log without a head, an anchored note of it, entries that never got a log. Of one
-    tenant of whom there is no trace at all, that is said.
+    Traces of a log without a head, an anchored note of it, an epoch before others, entries that
+    never got a log. Of one tenant of whom there is no trace at all, that is said.
     """
-    reports = _lost_logs(tenant_id, stored) + _never_sealed(tenant_id)
+    stored = {head.log_id for head in heads}
+    reports = _lost_logs(tenant_id, stored) + _lost_epochs(heads) + _never_sealed(tenant_id)
     if tenant_id is not None and not stored and not reports:
         report = LogReport(NO_LOG, "", tenant_id, 0)
         report.add(Verdict.ABSENT, "no log and no entry of this tenant is stored")
@@ -94,6 +96,21 @@ def _lost_logs(tenant_id: UUID | None, stored: set[UUID]) -> list[LogReport]:
         )
         report.add(Verdict.GAP, f"the whole log{size} is gone", 0)
         reports.append(report)
+    return reports
+
+
+def _lost_epochs(heads: Sequence[StoredHead]) -> list[LogReport]:
+    """Name logs before which an epoch is lacking; the heads come in order."""
+    reports: list[LogReport] = []
+    former: tuple[UUID, int, int] | None = None
+    for head in heads:
+        this = (head.tenant_id, head.stream, head.epoch)
+        expected = former[2] + 1 if former and former[:2] == this[:2] else 0
+        if head.epoch != expected:
+            report = LogReport(head.log_id, head.origin, head.tenant_id, head.size)
+            report.add(Verdict.GAP, f"epoch {expected} of stream {head.stream} is gone")
+            reports.append(report)
+        former = this
     return reports
 
 

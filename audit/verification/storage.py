@@ -33,17 +33,19 @@ _ONE_TEXT: Final = (
     f"CASE WHEN strpos(concat({_TEXTS}), E'\\x1f') = 0 THEN concat_ws(E'\\x1f', {_PROJECTED}) "
     f"ELSE to_json(ARRAY[{_PROJECTED}])::text END"
 )
+_OF_LOG: Final = "(SELECT h.stream FROM audit_head h WHERE h.log_id = %(log)s)"
 _PLACES: Final = f"""
 COPY (
 SELECT l.leaf_index, l.leaf_hash, l.event_id::text, e.leaf,
-       e.leaf_hash IS NOT DISTINCT FROM l.leaf_hash, {_ONE_TEXT},
+       e.leaf_hash = l.leaf_hash AND e.tenant_id = l.tenant_id AND e.stream = {_OF_LOG}
+       AND e.tenant_id = {_OF_LOG.replace("stream", "tenant_id")}, {_ONE_TEXT},
        (SELECT jsonb_agg(p.doc)::text FROM audit_pii p
-        WHERE p.event_id = l.event_id AND p.tenant_id = l.tenant_id),
+        WHERE p.event_id = l.event_id AND p.tenant_id = e.tenant_id),
        (SELECT encode(sha256(b.body), 'hex') FROM audit_blob b
-        WHERE b.event_id = l.event_id AND b.tenant_id = l.tenant_id)
+        WHERE b.event_id = l.event_id AND b.tenant_id = e.tenant_id)
 FROM audit_leaf l
 LEFT JOIN audit_event e ON e.id = l.event_id AND e.recorded_at = l.recorded_at
-WHERE l.log_id = %s AND l.leaf_index >= %s AND l.leaf_index < %s
+WHERE l.log_id = %(log)s AND l.leaf_index >= %(first)s AND l.leaf_index < %(past)s
 ORDER BY l.leaf_index
 ) TO STDOUT (FORMAT BINARY)
 """  # noqa: S608 - put together from the constants above
@@ -64,7 +66,9 @@ FROM audit_leaf l JOIN audit_event e ON e.id = l.event_id AND e.recorded_at = l.
 WHERE l.log_id = %s AND l.leaf_index = ANY (%s) ORDER BY e.seq
 """
 _HEADS_LEAVES: Final = """
-SELECT l.leaf_index, l.leaf_hash, l.event_id, e.leaf, e.log_id, e.size, e.root
+SELECT l.leaf_index, l.leaf_hash, l.event_id, e.leaf, e.log_id, e.size, e.root,
+       e.heads_log = l.log_id AND e.leaf_index = l.leaf_index AND NOT EXISTS (
+         SELECT 1 FROM audit_head h WHERE h.log_id = e.log_id AND h.tenant_id <> e.tenant_id)
 FROM audit_leaf l LEFT JOIN audit_heads_entry e ON e.id = l.event_id
 WHERE l.log_id = %s AND l.leaf_index >= %s
 ORDER BY l.leaf_index LIMIT %s
@@ -110,6 +114,7 @@ class StoredNote:
     size: int
     root: bytes
     note: str
+    tenant_id: UUID
 
 
 def heads(tenant_id: UUID | None) -> list[StoredHead]:
@@ -146,14 +151,16 @@ def places(log_id: UUID, first: int, past: int) -> Iterator[list[tuple[Any, ...]
     """Go through the stored places [first, past) in batches, streamed by the server.
 
     A row: leaf index, place's hash, entry's id, leaf (None: gone), whether the entry's stored hash
-    is the place's, the projected columns joined by SEPARATOR (as a JSON list where one holds
-    it), openings as a JSON list of documents (None: none), digest of the blob (None: none).
+    and tenant are the place's and its tenant and stream the log's, the projected columns joined by
+    SEPARATOR (as a JSON list where one holds it), openings as a JSON list of documents (None:
+    none), digest of the blob (None: none).
     """
     with db.cursor() as cursor:
         cursor.execute(_PLAN)
         for start in range(first, past, PIECE):
             stop = min(start + PIECE, past)
-            with cursor.copy(_PLACES, [log_id, start, stop]) as copy:
+            bounds = {"log": log_id, "first": start, "past": stop}
+            with cursor.copy(_PLACES, bounds) as copy:
                 copy.set_types(_TYPES)
                 yield from _batches(copy.rows())
 
@@ -211,16 +218,24 @@ def notes(log_id: UUID) -> list[StoredNote]:
     """Return the stored checkpoints of a log, smallest first."""
     with db.cursor() as cursor:
         cursor.execute(
-            "SELECT size, root, note FROM audit_checkpoint WHERE log_id = %s ORDER BY size",
+            "SELECT size, root, note, tenant_id FROM audit_checkpoint WHERE log_id = %s "
+            "ORDER BY size",
             [log_id],
         )
-        return [StoredNote(row[0], bytes(row[1]), row[2]) for row in cursor.fetchall()]
+        return [StoredNote(row[0], bytes(row[1]), row[2], row[3]) for row in cursor.fetchall()]
 
 
 def nodes(log_id: UUID) -> dict[tuple[int, int], bytes]:
-    """Return the stored roots of full tiles: {(level, index): hash}; 1 for 256 entries."""
+    """Return the stored roots of full tiles: {(level, index): hash}; 1 for 256 entries.
+
+    What another tenant's row holds, the log's own tenant cannot see: it does not count.
+    """
     with db.cursor() as cursor:
-        cursor.execute("SELECT level, idx, hash FROM audit_node WHERE log_id = %s", [log_id])
+        cursor.execute(
+            "SELECT level, idx, hash FROM audit_node JOIN audit_head USING (log_id, tenant_id) "
+            "WHERE log_id = %s",
+            [log_id],
+        )
         return {(row[0], row[1]): bytes(row[2]) for row in cursor.fetchall()}
 
 

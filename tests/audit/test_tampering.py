@@ -10,13 +10,14 @@ import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 
+from audit.models import PLATFORM_TENANT
 from audit.sealing import headslog
 from audit.sealing.sealer import Sealer
 from audit.services.erasure import erase_subject
 from audit.verification.findings import Verdict
 from audit.verification.nightly import reconcile
 from kernel.tenancy import tenant_context
-from tests.audit.logs import change, rows
+from tests.audit.logs import change, changes, rows
 from tests.audit.samples import FORGE, SIZE, Sample, rebuild
 from tests.audit.superuser import disarmed
 from tests.database import SessionDatabase
@@ -99,6 +100,47 @@ def test_command__superusers_harm__has_a_verdict_of_its_own_and_its_place(
 
 def test_verdicts__of_all_harms__differ() -> None:
     assert len({verdict for verdict, _, _ in HARMS.values()}) == len(HARMS)
+
+
+@pytest.mark.parametrize(
+    ("change", "counts"),
+    [
+        ("audit_head SET stream = 1", {"invalid": SIZE}),
+        ("audit_head SET epoch = 1", {"gap": 1}),
+        ("audit_leaf SET tenant_id = gen_random_uuid()", {"invalid": SIZE}),
+        ("audit_node SET tenant_id = gen_random_uuid()", {"invalid": 1}),
+        ("audit_checkpoint SET tenant_id = gen_random_uuid()", {"invalid": 1}),
+        ("audit_event SET stream = 1, leaf = '{}'", {"invalid": SIZE}),
+    ],
+)
+def test_command__column_that_is_in_no_bytes__is_compared_with_its_log(
+    sample: Sample, change: str, counts: dict[str, int]
+) -> None:
+    with disarmed() as link:
+        link.execute(f"UPDATE {change} WHERE tenant_id = %s", [sample.tenant])
+    found = [log for log in _command("--tenant", str(sample.tenant)) if not log["valid"]]
+    assert [log["counts"] for log in found] == [counts]
+
+
+def test_command__heads_entries_edited__are_invalid_in_the_heads_log(sealer: Sealer) -> None:
+    harms = {
+        uuid4(): change
+        for change in (
+            "heads_log = gen_random_uuid()",
+            "leaf_index = leaf_index + 1000",
+            "tenant_id = gen_random_uuid()",
+            "leaf = 'none'",
+        )
+    }
+    for tenant in harms:
+        changes(tenant, 1)
+    sealer.drain()
+    headslog.publish()
+    with disarmed() as link:
+        for tenant, change in harms.items():
+            link.execute(f"UPDATE audit_heads_entry SET {change} WHERE tenant_id = %s", [tenant])
+    logs = _command("--tenant", str(PLATFORM_TENANT))
+    assert [log["counts"] for log in logs if not log["valid"]] == [{"invalid": 4}]
 
 
 @pytest.mark.parametrize("harm", ["TRUNCATE audit_pii", "DELETE FROM audit_pii"])
