@@ -7,8 +7,9 @@ and are not recorded; repeating them decides anew. Neither are answers that are 
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from django.http import HttpResponse, HttpResponseBase
 from rest_framework.request import Request
@@ -38,6 +39,13 @@ ON CONFLICT (tenant_id, scope) DO UPDATE
    SET fingerprint = EXCLUDED.fingerprint, status = EXCLUDED.status, body = EXCLUDED.body,
        created_at = clock_timestamp()
 """
+_KEEP = """
+INSERT INTO kernel_idempotency (tenant_id, scope, fingerprint, status, body)
+SELECT * FROM unnest($1::uuid[], $2::bytea[], $3::bytea[], $4::smallint[], $5::bytea[])
+ON CONFLICT (tenant_id, scope) DO UPDATE
+   SET fingerprint = EXCLUDED.fingerprint, status = EXCLUDED.status, body = EXCLUDED.body,
+       created_at = clock_timestamp()
+"""
 _PURGE = """
 DELETE FROM kernel_idempotency WHERE created_at < clock_timestamp() - make_interval(hours => %s)
 """
@@ -45,11 +53,109 @@ DELETE FROM kernel_idempotency WHERE created_at < clock_timestamp() - make_inter
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One use of an idempotency key: where it counts, and what was asked with it."""
+    """One use of an idempotency key: where it counts, and what was asked with it.
 
-    principal: Principal
+    ``owner`` is the tenant whose record it is, None for the operator's own.
+    """
+
+    owner: UUID | None
     scope: bytes
     fingerprint: bytes
+
+    @property
+    def lock(self) -> int:
+        """Give the number of the advisory lock that is held while it runs."""
+        return int.from_bytes(self.scope[:8], "big", signed=True)
+
+    def replay(self, fingerprint: bytes, body: bytes) -> bytes:
+        """Give the content of what the key answered before.
+
+        Raises:
+            kernel.errors.Unprocessable: the key was used with another request.
+        """
+        if fingerprint != self.fingerprint:
+            raise Unprocessable(
+                "This Idempotency-Key was used with another request.", code="idempotency_key_reused"
+            )
+        return sealing.open_sealed(body, _PURPOSE)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What an attempt is to be answered when it is repeated."""
+
+    attempt: Attempt
+    status: int
+    content: bytes
+
+
+def checked(key: str) -> str:
+    """Give a key as it is.
+
+    Raises:
+        kernel.errors.Invalid: it is empty or longer than 255 characters.
+    """
+    if not 0 < len(key) <= MAX_LENGTH:
+        raise Invalid(f"{HEADER} has 1 to {MAX_LENGTH} characters.", code="invalid_idempotency_key")
+    return key
+
+
+def attempt_of(
+    key: str,
+    principal: Principal,
+    *,
+    owner: UUID | None,
+    method: str,
+    route: str,
+    path: str,
+    body: bytes,
+) -> Attempt:
+    """Say what a key stands for: of this caller, on this route, asked with this path and body.
+
+    Raises:
+        kernel.errors.Invalid: see :func:`checked`.
+    """
+    caller = str(principal.lineage or principal.id or "")
+    scope = "\0".join([caller, method, route, checked(key)])
+    asked = hashlib.sha256(f"{path}\0".encode() + body)
+    return Attempt(owner, hashlib.sha256(scope.encode()).digest(), asked.digest())
+
+
+def running() -> Conflict:
+    """Make the error of a key whose first request has not ended."""
+    return Conflict(
+        "A request with this Idempotency-Key is still running.",
+        code="idempotency_in_progress",
+        retry_after=1,
+    )
+
+
+def keep_last(replies: Sequence[Reply]) -> None:
+    """Keep what was answered as the last of the open transaction, in one round trip with COMMIT.
+
+    Raises:
+        kernel.db.TransactionRequiredError: none is open.
+    """
+    if replies:
+        db.prepared_last(
+            "idempotency_keep",
+            _KEEP,
+            [
+                _array([reply.attempt.owner for reply in replies]),
+                _array([f"\\\\x{reply.attempt.scope.hex()}" for reply in replies]),
+                _array([f"\\\\x{reply.attempt.fingerprint.hex()}" for reply in replies]),
+                _array([reply.status for reply in replies]),
+                _array(
+                    [f"\\\\x{sealing.seal(reply.content, _PURPOSE).hex()}" for reply in replies]
+                ),
+            ],
+        )
+
+
+def _array(values: Sequence[object]) -> bytes:
+    """Write an array literal of values that need no quotes beyond a backslash's."""
+    texts = ["NULL" if value is None else f'"{value}"' for value in values]
+    return f"{{{','.join(texts)}}}".encode()
 
 
 def run(
@@ -65,8 +171,6 @@ def run(
     key = request.headers.get(HEADER)
     if key is None or request.method != "POST":
         return effect()
-    if not 0 < len(key) <= MAX_LENGTH:
-        raise Invalid(f"{HEADER} has 1 to {MAX_LENGTH} characters.", code="invalid_idempotency_key")
     attempt = _attempt(request, principal, key)
     _lock(attempt)
     stored = _stored(attempt)
@@ -87,39 +191,34 @@ def purge() -> int:
 
 def _attempt(request: Request, principal: Principal, key: str) -> Attempt:
     match = request.resolver_match
-    route = match.route if match else request.path_info
-    caller = str(principal.lineage or principal.id or "")
-    scope = "\0".join([caller, request.method or "", route, key])
-    asked = hashlib.sha256(f"{request.path_info}\0".encode() + request._request.body)
-    return Attempt(principal, hashlib.sha256(scope.encode()).digest(), asked.digest())
+    return attempt_of(
+        key,
+        principal,
+        owner=principal.tenant_id,
+        method=request.method or "",
+        route=match.route if match else request.path_info,
+        path=request.path_info,
+        body=request._request.body,
+    )
 
 
 def _lock(attempt: Attempt) -> None:
     """Hold the key until the transaction ends; a plain INSERT would wait instead of answering."""
-    number = int.from_bytes(attempt.scope[:8], "big", signed=True)
     with db.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [number])
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [attempt.lock])
         if not cursor.fetchone()[0]:
-            raise Conflict(
-                "A request with this Idempotency-Key is still running.",
-                code="idempotency_in_progress",
-                retry_after=1,
-            )
+            raise running()
 
 
 def _stored(attempt: Attempt) -> HttpResponse | None:
     # A statement of its own: its snapshot must be younger than the lock.
     with db.cursor() as cursor:
-        cursor.execute(_READ, [attempt.principal.tenant_id, attempt.scope, KEEP_HOURS])
+        cursor.execute(_READ, [attempt.owner, attempt.scope, KEEP_HOURS])
         row = cursor.fetchone()
     if row is None:
         return None
     fingerprint, status, body = row
-    if bytes(fingerprint) != attempt.fingerprint:
-        raise Unprocessable(
-            "This Idempotency-Key was used with another request.", code="idempotency_key_reused"
-        )
-    content = sealing.open_sealed(bytes(body), _PURPOSE)
+    content = attempt.replay(bytes(fingerprint), bytes(body))
     return HttpResponse(content, status=status, content_type=_JSON, headers={REPLAYED: "true"})
 
 
@@ -138,7 +237,7 @@ def _store(attempt: Attempt, answer: HttpResponseBase) -> None:
         cursor.execute(
             _WRITE,
             [
-                attempt.principal.tenant_id,
+                attempt.owner,
                 attempt.scope,
                 attempt.fingerprint,
                 answer.status_code,

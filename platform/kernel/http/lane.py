@@ -1,21 +1,23 @@
 """The fast lane: hot endpoints served straight from WSGI, past Django's handler.
 
 Django's handler, resolver, signals and response cost more than the gate's whole decision (measured:
-docs/adr/0084). Routes with a fixed path may be mounted here as well; they stay mounted in the URL
-configuration, which documents and tests them, and both ways call the same code.
+docs/adr/0084). Routes with a fixed path, or whose variable segments are ``<str:name>``, may be
+mounted here as well; they stay mounted in the URL configuration, which documents and tests them,
+and both ways call the same code.
 """
 
+import re
 import sys
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.db import close_old_connections
 from django.http import QueryDict
 
 from kernel import db
-from kernel.errors import HeadTooLarge, TooLarge
+from kernel.errors import HeadTooLarge, Invalid, TooLarge
 from kernel.gate import wire
 from kernel.http import context, problem
 from kernel.http.exchange import Answer, Exchange
@@ -25,6 +27,7 @@ from kernel.http.soundness import check_address, check_head
 StartResponse = Callable[..., Any]
 Environ = dict[str, Any]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
+_VARIABLE: Final = re.compile(r"<str:(\w+)>")
 _REASONS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
@@ -95,18 +98,43 @@ class FastLane:
 
     def __init__(self, inner: Application, routes: dict[str, type[HotEndpoint]]) -> None:
         self._inner = inner
-        self._routes = {f"/{path}": (path, endpoint) for path, endpoint in routes.items()}
+        self._routes = {
+            f"/{path}": (path, endpoint)
+            for path, endpoint in routes.items()
+            if not _VARIABLE.search(path)
+        }
+        self._patterns = [
+            (re.compile("/" + _VARIABLE.sub(r"(?P<\1>[^/]+)", path)), path, endpoint)
+            for path, endpoint in routes.items()
+            if _VARIABLE.search(path)
+        ]
         self._exchange = Exchange()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
-        found = self._routes.get(environ["PATH_INFO"])
+        path = environ["PATH_INFO"]
+        found = self._routes.get(path)
+        named: dict[str, str] = {}
+        if found is None:
+            found, named = self._matched(path)
         try:
             if found is None:
                 return self._inner(environ, start_response)
-            return self._serve(environ, start_response, *found)
+            return self._serve(environ, start_response, *found, named)
         finally:
             wire.release()
+
+    def _matched(self, path: str) -> tuple[tuple[str, type[HotEndpoint]] | None, dict[str, str]]:
+        """Find the route with variables that a path is on, and their values.
+
+        A path that is not plain ASCII is Django's: it knows how to decode it.
+        """
+        if path.isascii():
+            for pattern, route, endpoint in self._patterns:
+                match = pattern.fullmatch(path)
+                if match is not None:
+                    return (route, endpoint), match.groupdict()
+        return None, {}
 
     def _serve(
         self,
@@ -114,13 +142,14 @@ class FastLane:
         start_response: StartResponse,
         route: str,
         endpoint: type[HotEndpoint],
+        named: dict[str, str],
     ) -> Iterable[bytes]:
         request = LaneRequest(environ)
         facts = self._exchange.begin(environ, request.method, request.path_info)
         facts.route = route
         body: Iterable[bytes]
         try:
-            answer = self._answer(endpoint, request)
+            answer = self._answer(endpoint, request, named)
             if isinstance(answer, LeanResponse) and answer.file is not None:
                 self._exchange.conclude(facts, answer.status_code, answer.headers)
                 body = answer.pieces()
@@ -134,11 +163,15 @@ class FastLane:
         start_response(_REASONS[answer.status_code], list(answer.headers.items()))
         return body
 
-    def _answer(self, endpoint: type[HotEndpoint], request: LaneRequest) -> Answer:
+    def _answer(
+        self, endpoint: type[HotEndpoint], request: LaneRequest, named: dict[str, str]
+    ) -> Answer:
         try:
             check_head(request.META)
-            return endpoint.answer(request)
-        except HeadTooLarge as refused:
+            if named:
+                check_address(request.path_info, "")
+            return endpoint.answer(request, **named)
+        except (HeadTooLarge, Invalid) as refused:
             return problem.response(refused)
         except Exception:  # noqa: BLE001 - the HTTP boundary, as in Django's own handler
             return problem.fault(request.path_info)

@@ -98,7 +98,8 @@ def document(error: DomainError, status: int | None = None) -> dict[str, Any]:
 def response(error: DomainError) -> HttpResponse:
     """Answer with the problem document of an error, for views outside DRF."""
     status = status_of(error)
-    answer = HttpResponse(orjson.dumps(document(error, status)), CONTENT_TYPE, status)
+    content = orjson.dumps(document(error, status), option=orjson.OPT_UTC_Z)
+    answer = HttpResponse(content, CONTENT_TYPE, status)
     for name, value in _headers(error, status).items():
         answer.headers[name] = value
     note(error)

@@ -1,0 +1,99 @@
+"""Work that is done for many at once: nobody waits for company, everybody has their own outcome."""
+
+import threading
+
+import pytest
+
+from kernel.together import Together
+from tests.waiting import until
+
+
+class HitchError(Exception):
+    """What may go wrong with a piece."""
+
+
+class Desk:
+    """Notes the pieces that it is given; each waits until it is let go."""
+
+    def __init__(self):
+        self.pieces = []
+        self.outcomes = {}
+        self.go = threading.Semaphore(0)
+        self.together = Together(self.work, (HitchError,), largest=3)
+        self.threads = []
+
+    def work(self, items):
+        self.pieces.append(list(items))
+        assert self.go.acquire(timeout=30)
+        if "bad" in items:
+            raise HitchError(items)
+
+    def send(self, item, key="key"):
+        """Bring an item, and wait until it is at work or in the queue."""
+        before = self.together.waiting(key)
+
+        def do():
+            try:
+                self.together.do(key, item)
+                self.outcomes[item] = "done"
+            except HitchError:
+                self.outcomes[item] = "failed"
+
+        thread = threading.Thread(target=do)
+        self.threads.append(thread)
+        thread.start()
+        if before is None:
+            until("the item is at work", lambda: any(item in piece for piece in self.pieces))
+        else:
+            until("the item waits", lambda: self.together.waiting(key) == before + 1)
+
+    def finish(self, permits=20):
+        self.go.release(permits)
+        for thread in self.threads:
+            thread.join(30)
+            assert not thread.is_alive()
+
+
+@pytest.fixture
+def desk():
+    return Desk()
+
+
+def test_together__first_one__goes_alone_and_those_who_came_meanwhile_go_in_pieces(desk):
+    for item in ("a", "b", "c", "d", "e"):
+        desk.send(item)
+
+    desk.finish()
+
+    assert desk.pieces == [["a"], ["b", "c", "d"], ["e"]]
+    assert desk.outcomes == dict.fromkeys("abcde", "done")
+    assert desk.together.waiting("key") is None
+
+
+def test_together__other_key__does_not_wait(desk):
+    desk.send("a", key=1)
+    desk.send("b", key=2)
+
+    assert desk.pieces == [["a"], ["b"]]
+    desk.finish()
+
+
+def test_together__piece_fails__each_goes_alone_with_its_own_outcome(desk):
+    for item in ("a", "b", "bad"):
+        desk.send(item)
+
+    desk.finish()
+
+    assert desk.pieces[:2] == [["a"], ["b", "bad"]]
+    assert sorted(desk.pieces[2:]) == [["b"], ["bad"]]
+    assert desk.outcomes == {"a": "done", "b": "done", "bad": "failed"}
+
+
+def test_together__first_one_fails__is_not_tried_twice_and_others_go_on(desk):
+    desk.send("bad")
+    desk.send("b")
+
+    desk.finish()
+
+    assert desk.pieces == [["bad"], ["b"]]
+    assert desk.outcomes == {"bad": "failed", "b": "done"}
