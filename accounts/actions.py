@@ -10,6 +10,12 @@ KEY_CREATED: Final = Action(
 KEY_REVOKED: Final = Action(
     "key.revoked", Severity.NOTICE, "{actor} revoked {target}", help="A tenant key ended for good."
 )
+KEY_ROTATED: Final = Action(
+    "key.rotated",
+    Severity.NOTICE,
+    "{actor} rotated {target}",
+    help="A tenant key was replaced by one with another secret; it ends itself soon after.",
+)
 PLATFORM_KEY_CREATED: Final = Action(
     "platform_key.created",
     Severity.CRITICAL,
@@ -21,6 +27,12 @@ PLATFORM_KEY_REVOKED: Final = Action(
     Severity.WARNING,
     "{actor} revoked {target}",
     help="A key of the operator ended for good.",
+)
+PLATFORM_KEY_ROTATED: Final = Action(
+    "platform_key.rotated",
+    Severity.CRITICAL,
+    "{actor} rotated {target}",
+    help="A key of the operator was replaced by one with another secret.",
 )
 MEMBER_ADDED: Final = Action(
     "member.added",
@@ -77,8 +89,10 @@ STAFF_SIGN_IN_FAILED: Final = Action(
 ALL: Final = (
     KEY_CREATED,
     KEY_REVOKED,
+    KEY_ROTATED,
     PLATFORM_KEY_CREATED,
     PLATFORM_KEY_REVOKED,
+    PLATFORM_KEY_ROTATED,
     MEMBER_ADDED,
     MEMBER_CHANGED,
     MEMBER_REMOVED,

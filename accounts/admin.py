@@ -40,6 +40,27 @@ _REVOKE_PLATFORM = service_action(
     act=lambda key, reason: platform_keys.revoke(key.pk, reason=reason),
 )
 
+_ROTATION = (
+    "Each key gets a successor with another secret, which the next page shows once. The key itself"
+    " works for another day."
+)
+_ROTATE = service_action(
+    "rotate",
+    "Rotate selected keys",
+    done="rotated",
+    warning=_ROTATION,
+    act=lambda key, reason: keys.rotate(key.pk, reason=reason).text,
+    secret=True,
+)
+_ROTATE_PLATFORM = service_action(
+    "rotate",
+    "Rotate selected keys",
+    done="rotated",
+    warning=_ROTATION,
+    act=lambda key, reason: platform_keys.rotate(key.pk, reason=reason).text,
+    secret=True,
+)
+
 
 class StateFilter(admin.SimpleListFilter):
     """Active, expired or revoked."""
@@ -79,6 +100,11 @@ class CredentialAdmin(StaffModelAdmin):
         """Show whether the key is active, expired or revoked."""
         return key.status_at(timezone.now())
 
+    @admin.display(description="in place of")
+    def replaces(self, key: Credential) -> str:
+        """Show the key whose successor this one is."""
+        return ids.encode(KEY_PREFIX, key.rotated_from) if key.rotated_from else "-"
+
     @admin.display(description="created by")
     def creator(self, key: Credential) -> str:
         """Show who issued the key."""
@@ -90,10 +116,11 @@ class ApiKeyAdmin(CredentialAdmin):
     """Look up tenants' keys and revoke them."""
 
     list_display = ("name", "recognised_by", "tenant", "state", "expires_at", "created_at")
-    actions = [_REVOKE]
+    actions = [_ROTATE, _REVOKE]
     fields = (
         "api_id", "name", "recognised_by", "tenant", "state", "environment", "permissions",
-        "cidrs", "daily", "burst", "expires_at", "last_used", "created_at", "creator", "revoked_at",
+        "cidrs", "daily", "burst", "expires_at", "last_used", "created_at", "creator", "rotated_at",
+        "replaces", "revoked_at",
     )  # fmt: skip
     readonly_fields = fields
 
@@ -129,10 +156,10 @@ class PlatformKeyAdmin(CredentialAdmin):
     """Look up the operator's own keys and revoke them."""
 
     list_display = ("name", "recognised_by", "state", "expires_at", "created_at")
-    actions = [_REVOKE_PLATFORM]
+    actions = [_ROTATE_PLATFORM, _REVOKE_PLATFORM]
     fields = (
         "api_id", "name", "recognised_by", "state", "environment", "permissions", "cidrs",
-        "expires_at", "created_at", "creator", "revoked_at",
+        "expires_at", "created_at", "creator", "rotated_at", "replaces", "revoked_at",
     )  # fmt: skip
     readonly_fields = fields
 

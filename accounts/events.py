@@ -30,6 +30,19 @@ class KeyRevoked(DomainEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRotated(DomainEvent):
+    """A tenant key has a successor, and works beside it until ``ends_at`` (ISO 8601)."""
+
+    name: ClassVar[str] = "key.rotated"
+
+    key: str
+    successor: str
+    ends_at: str
+    title: str
+    tenant_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MemberAdded(DomainEvent):
     """A person became a member of the tenant."""
 

@@ -9,6 +9,9 @@ KEYS_CREATE: Final = Permission(
     "keys:create", "Create keys", "With permissions that the creator has, no others."
 )
 KEYS_REVOKE: Final = Permission("keys:revoke", "Revoke keys", "At once and for good.")
+KEYS_ROTATE: Final = Permission(
+    "keys:rotate", "Rotate keys", "Replace those whose permissions the caller has itself."
+)
 KEYS_VERIFY: Final = Permission(
     "keys:verify", "Verify keys", "Ask about presented keys and count their use."
 )
@@ -25,11 +28,15 @@ PLATFORM_KEYS_CREATE: Final = Permission(
 PLATFORM_KEYS_REVOKE: Final = Permission(
     "platform_keys:revoke", "Revoke platform keys", "The operator's: at once and for good."
 )
+PLATFORM_KEYS_ROTATE: Final = Permission(
+    "platform_keys:rotate", "Rotate platform keys", "The operator's: replace their secrets."
+)
 
 ALL: Final = (
     KEYS_READ,
     KEYS_CREATE,
     KEYS_REVOKE,
+    KEYS_ROTATE,
     KEYS_VERIFY,
     MEMBERS_READ,
     MEMBERS_CREATE,
@@ -40,6 +47,7 @@ ALL: Final = (
     PLATFORM_KEYS_READ,
     PLATFORM_KEYS_CREATE,
     PLATFORM_KEYS_REVOKE,
+    PLATFORM_KEYS_ROTATE,
 )
 
 DEFAULT_KEY_PERMISSIONS: Final = (

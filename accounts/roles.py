@@ -56,6 +56,7 @@ DEVELOPER: Final = Role(
         "keys:create",
         "keys:read",
         "keys:revoke",
+        "keys:rotate",
         "keys:verify",
         "me:read",
         "members:read",

@@ -1,17 +1,19 @@
 """What keys look like outside, and how one is asked for."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.models import ApiKey, Environment, PlatformKey
-from accounts.models.keys import Credential
+from accounts.models.keys import KEY_PREFIX, Credential
 from accounts.services.issuing import MAX_CIDRS, MAX_NAME, MAX_PERMISSIONS, NewKey
+from accounts.services.rotating import DEFAULT_GRACE, MAX_GRACE
 from kernel.gate.projection import Burst, Override
-from kernel.http.inputs import Input
+from kernel.http.inputs import Input, ReasonInput
+from kernel.ids import encode
 
 _BURST = {
     "oneOf": [
@@ -106,6 +108,18 @@ class NewPlatformKeyInput(Input):
     )
 
 
+class RotationInput(ReasonInput):
+    """How long a rotated key goes on beside its successor."""
+
+    grace_seconds = serializers.IntegerField(
+        required=False,
+        default=int(DEFAULT_GRACE.total_seconds()),
+        min_value=0,
+        max_value=int(MAX_GRACE.total_seconds()),
+        help_text="So long the key works beside its successor. 0: it ends now.",
+    )
+
+
 class CredentialSerializer(serializers.Serializer[Any]):
     """A key's facts. The secret is in no answer but the one that created it."""
 
@@ -120,6 +134,12 @@ class CredentialSerializer(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField()
     created_by = serializers.CharField(allow_null=True, help_text="key_… or usr_…")
     revoked_at = serializers.DateTimeField(allow_null=True)
+    rotated_at = serializers.DateTimeField(
+        allow_null=True, help_text="When it got a successor; it ends at expires_at."
+    )
+    rotated_from = serializers.CharField(
+        allow_null=True, help_text="key_…: the key in whose place this one came."
+    )
 
 
 class KeySerializer(CredentialSerializer):
@@ -141,6 +161,11 @@ class IssuedPlatformKeySerializer(CredentialSerializer):
     """A new platform key, with the key itself."""
 
     key = serializers.CharField(help_text="Shown this once and stored nowhere.")
+
+
+def grace(fields: Mapping[str, Any]) -> timedelta:
+    """Read how long a rotated key goes on."""
+    return timedelta(seconds=fields["grace_seconds"])
 
 
 def new_key(fields: Mapping[str, Any]) -> NewKey:
@@ -171,6 +196,8 @@ def credential(key: Credential, now: datetime) -> dict[str, Any]:
         "created_at": key.created_at,
         "created_by": key.creator,
         "revoked_at": key.revoked_at,
+        "rotated_at": key.rotated_at,
+        "rotated_from": encode(KEY_PREFIX, key.rotated_from) if key.rotated_from else None,
     }
 
 

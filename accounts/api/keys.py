@@ -1,5 +1,6 @@
 """Keys of the caller's tenant: ``/api/v1/keys…``."""
 
+from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -13,6 +14,8 @@ from accounts.api.key_shapes import (
     IssuedKeySerializer,
     KeySerializer,
     NewKeyInput,
+    RotationInput,
+    grace,
     new_key,
     tenant_key,
 )
@@ -75,6 +78,22 @@ class Revocation(Endpoint):
         return revoked(request, key)
 
 
+class Rotation(Endpoint):
+    """Rotating a key of the tenant."""
+
+    access: ClassVar = {"POST": Access(permissions.KEYS_ROTATE.name, Scope.TENANT, secret=True)}
+
+    @extend_schema(
+        operation_id="keys_rotate", request=RotationInput, responses={201: IssuedKeySerializer}
+    )
+    def post(self, request: Request, key: str) -> Response:
+        """Replace a key by one with another secret, which is shown this once.
+
+        The successor has the key's permissions, networks and limits and goes on with its counts.
+        """
+        return rotated(request, key)
+
+
 def key_id(text: str) -> UUID:
     """Read a key's id out of a path.
 
@@ -93,9 +112,21 @@ def listed(request: Request) -> Response:
 
 def issued(request: Request) -> Response:
     """Issue a key of the tenant of the context as the body asks, and show it."""
-    made = keys.create(new_key(body(request, NewKeyInput)))
+    return shown_once(keys.create(new_key(body(request, NewKeyInput))))
+
+
+def rotated(request: Request, key: str) -> Response:
+    """Rotate a key of the tenant of the context as the body asks, and show its successor."""
+    fields = body(request, RotationInput)
+    made = keys.rotate(key_id(key), grace=grace(fields), reason=fields["reason"])
+    used = projection.last_used([made.key.id])
+    return shown_once(made, used.get(made.key.id))
+
+
+def shown_once(made: keys.IssuedKey, last_used: datetime | None = None) -> Response:
+    """Answer with a new key, the key itself included."""
     tenant = ids.encode(ids.TENANT, made.key.tenant_id)
-    facts = tenant_key(made.key, tenant, timezone.now(), last_used=None)
+    facts = tenant_key(made.key, tenant, timezone.now(), last_used)
     return Response({**facts, "key": made.text}, 201)
 
 

@@ -17,10 +17,12 @@ from accounts.api.key_shapes import (
     KeySerializer,
     NewKeyInput,
     NewPlatformKeyInput,
+    RotationInput,
+    grace,
     new_key,
     platform_key,
 )
-from accounts.api.keys import PAGE_OF_KEYS, STATUS, issued, key_id, listed, revoked
+from accounts.api.keys import PAGE_OF_KEYS, STATUS, issued, key_id, listed, revoked, rotated
 from accounts.models import PlatformKey
 from accounts.services import platform_keys
 from kernel.authz import Access, Scope
@@ -73,6 +75,22 @@ class TenantKeyRevocation(Endpoint):
             return revoked(request, key)
 
 
+class TenantKeyRotation(Endpoint):
+    """Rotating a key of a tenant, for the operator."""
+
+    access: ClassVar = {"POST": Access(permissions.KEYS_ROTATE.name, Scope.OPERATOR, secret=True)}
+
+    @extend_schema(
+        operation_id="admin_tenant_keys_rotate",
+        request=RotationInput,
+        responses={201: IssuedKeySerializer},
+    )
+    def post(self, request: Request, tenant: str, key: str) -> Response:
+        """Replace a tenant's key by one with another secret, which is shown this once."""
+        with within(tenant):
+            return rotated(request, key)
+
+
 class PlatformKeys(Endpoint):
     """The operator's own keys."""
 
@@ -122,6 +140,25 @@ class PlatformKeyRevocation(Endpoint):
         return Response(
             platform_key(platform_keys.revoke(key_id(key), reason=reason), timezone.now())
         )
+
+
+class PlatformKeyRotation(Endpoint):
+    """Rotating a platform key."""
+
+    access: ClassVar = {
+        "POST": Access(permissions.PLATFORM_KEYS_ROTATE.name, Scope.OPERATOR, secret=True)
+    }
+
+    @extend_schema(
+        operation_id="admin_platform_keys_rotate",
+        request=RotationInput,
+        responses={201: IssuedPlatformKeySerializer},
+    )
+    def post(self, request: Request, key: str) -> Response:
+        """Replace a platform key by one with another secret, which is shown this once."""
+        fields = body(request, RotationInput)
+        made = platform_keys.rotate(key_id(key), grace=grace(fields), reason=fields["reason"])
+        return Response({**platform_key(made.key, timezone.now()), "key": made.text}, 201)
 
 
 @contextmanager

@@ -23,7 +23,8 @@ class Environment(models.TextChoices):
 class Credential(models.Model):
     """What tenant keys and platform keys have in common.
 
-    ``public_id`` is the readable part of the key, ``lineage`` what outlives a rotation.
+    ``public_id`` is the readable part of the key, ``lineage`` what outlives a rotation. A rotated
+    key has ``rotated_at`` and ends soon after; its successor names it in ``rotated_from``.
     """
 
     name = models.TextField()
@@ -35,6 +36,8 @@ class Credential(models.Model):
     environment = models.TextField(choices=Environment.choices, default=Environment.LIVE)
     expires_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True, blank=True)
+    rotated_at = models.DateTimeField(null=True, blank=True, editable=False)
+    rotated_from = models.UUIDField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(default=now, editable=False)
     created_by_kind = models.TextField(editable=False)
     created_by_id = models.UUIDField(null=True, editable=False)

@@ -28,6 +28,17 @@ def by_id(key_id: UUID) -> ApiKey:
     return key
 
 
+def locked(key_id: UUID) -> ApiKey:
+    """Give one key and hold its row until the transaction ends.
+
+    Raises:
+        kernel.errors.NotFound: no such key, or another tenant's: the two look the same.
+    """
+    for key in _KEYS.read("id = $1::uuid", [key_id], "FOR UPDATE"):
+        return key
+    raise NotFound("There is no such key.", code="key_not_found")
+
+
 def listed(*, status: str | None = None) -> QuerySet[ApiKey]:
     """Select keys, all or by status.
 

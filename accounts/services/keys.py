@@ -1,19 +1,21 @@
-"""Issuing and revoking the keys of the tenant of the context."""
+"""Issuing, rotating and revoking the keys of the tenant of the context."""
 
 from dataclasses import dataclass
-from typing import Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 from uuid import UUID
 
 from django.utils import timezone
 
 from accounts import queries
-from accounts.actions import KEY_CREATED, KEY_REVOKED
-from accounts.events import KeyCreated, KeyRevoked
+from accounts.actions import KEY_CREATED, KEY_REVOKED, KEY_ROTATED
+from accounts.events import KeyCreated, KeyRevoked, KeyRotated
 from accounts.models import ApiKey, Environment
 from accounts.permissions import DEFAULT_KEY_PERMISSIONS
+from accounts.services import rotating
 from accounts.services.granting import require_ceiling, within_ceiling
 from accounts.services.issuing import NewKey, drafted, told
-from audit.services import audited, record
+from audit.services import Target, audited, record
 from kernel.errors import Forbidden
 from kernel.events import emit
 from kernel.gate import keys as format_of_keys
@@ -73,6 +75,38 @@ def grants_of(new: NewKey) -> tuple[str, ...]:
     return names
 
 
+def rotate(
+    key_id: UUID, *, grace: timedelta = rotating.DEFAULT_GRACE, reason: str = ""
+) -> IssuedKey:
+    """Issue a key's successor: another secret and id, all else the same, the limits' use included.
+
+    The key itself works beside it for ``grace`` and then never again; none: it ends now. The
+    successor lives as long from now as the key was given when it was made.
+
+    Raises:
+        kernel.errors.Invalid: a grace out of range.
+        kernel.errors.NotFound: no such key of this tenant.
+        kernel.errors.Conflict: it is active no more, or rotated already (``key_not_active``).
+        kernel.errors.Forbidden: a permission of the key that the caller lacks.
+    """
+    rotating.check_grace(grace)
+    with audited():
+        key, now = queries.keys.locked(key_id), timezone.now()
+        rotating.prepare(key, now)
+        minted = rotating.minted_for(key, format_of_keys.TENANT)
+        successor = _successor(key, rotating.inherited(key, minted, now))
+        end = min(key.expires_at, now + grace)
+        _ROWS.update(
+            "rotated_at = $1::timestamptz, expires_at = $2::timestamptz",
+            "id = $3::uuid",
+            [now, end, key.id],
+        )
+        _ROWS.insert(successor)
+        rotating.project(key, successor, minted, end)
+        _tell_rotated(key, successor, end, reason)
+    return IssuedKey(successor, minted.text)
+
+
 def revoke(key_id: UUID, *, reason: str = "") -> ApiKey:
     """End a key of the tenant for good: refused from the next request on.
 
@@ -102,6 +136,18 @@ def revoke(key_id: UUID, *, reason: str = "") -> ApiKey:
         )
         emit(KeyRevoked(tenant_id=key.tenant_id, key=key.shown_id, title=key.name))
     return key
+
+
+def _successor(key: ApiKey, columns: dict[str, Any]) -> ApiKey:
+    return ApiKey(
+        **columns,
+        tenant_id=key.tenant_id,
+        daily_inherits=key.daily_inherits,
+        daily_limit=key.daily_limit,
+        burst_inherits=key.burst_inherits,
+        burst_rate=key.burst_rate,
+        burst_depth=key.burst_depth,
+    )
 
 
 def _take_limits(key: ApiKey, new: NewKey) -> None:
@@ -142,3 +188,25 @@ def _tell_created(key: ApiKey) -> None:
         tenant_id=key.tenant_id,
     )
     emit(KeyCreated(tenant_id=key.tenant_id, key=key.shown_id, title=key.name))
+
+
+def _tell_rotated(key: ApiKey, successor: ApiKey, end: datetime, reason: str) -> None:
+    record(
+        action=KEY_ROTATED.name,
+        target_type="key",
+        target_id=key.shown_id,
+        before={"expires_at": key.expires_at},
+        after=rotating.told_of(successor, end),
+        more_targets=[Target("key", successor.shown_id)],
+        tenant_id=key.tenant_id,
+        reason=reason,
+    )
+    emit(
+        KeyRotated(
+            tenant_id=key.tenant_id,
+            key=key.shown_id,
+            successor=successor.shown_id,
+            ends_at=end.isoformat(),
+            title=key.name,
+        )
+    )

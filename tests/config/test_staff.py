@@ -1,11 +1,15 @@
 """The operator's site without a browser: what its pages refuse, find and do."""
 
+import re
+
 import pytest
 from django.test import Client
 
 from accounts.models import ApiKey
-from accounts.services import members, staff
+from accounts.services import members, platform_keys, staff
+from accounts.services.issuing import NewKey
 from audit.models import Event
+from kernel.gate.keys import KEY_EXPRESSION
 from kernel.ids import encode, new_id
 from tests.guests import call, inside, new_guest, system
 
@@ -97,6 +101,31 @@ def test_action__confirmed__acts_through_the_service_as_the_person(browser, gues
     assert (entry.actor_type, entry.actor_id) == ("staff", person)
     assert key.revoked_at is not None
     assert b"leaked" not in bytes(entry.leaf)
+
+
+def test_rotate__confirmed__shows_the_new_secret_on_that_page_alone(browser, guest):
+    chosen = {"action": "rotate", "_selected_action": [str(guest.key_id)], "confirmed": "yes"}
+
+    page = browser.post("/admin/accounts/apikey/", chosen, headers={"Accept-Encoding": "gzip"})
+
+    text = re.search(rf"<code>({KEY_EXPRESSION})</code>", page.content.decode())[1]
+    assert "no-store" in page["Cache-Control"]
+    assert "Content-Encoding" not in page  # a secret is never compressed
+    assert call("GET", "me", text).body["tenant"] == guest.public_id
+    listed = browser.get("/admin/accounts/apikey/").content.decode()
+    assert "1 tenant key rotated." in page.content.decode() + listed
+    assert text.rpartition("_")[2] not in listed
+
+
+def test_rotate__platform_key__shows_its_successor(browser):
+    with system():
+        old = platform_keys.create(NewKey(name="operator", permissions=("keys:verify",)))
+    chosen = {"action": "rotate", "_selected_action": [str(old.key.id)], "confirmed": "yes"}
+
+    page = browser.post("/admin/accounts/platformkey/", chosen).content.decode()
+
+    text = re.search(rf"<code>({KEY_EXPRESSION})</code>", page)[0]
+    assert text.startswith("<code>ikp_live_")
 
 
 def test_page__always__carries_a_strict_policy_and_no_secret(browser, guest):

@@ -82,6 +82,20 @@ def revoke_platform_key(world: World, number: int) -> Call:
     return json_call("POST", path, world.platform_key, {"reason": "test"})
 
 
+def rotate_tenant_key(world: World, number: int) -> Call:
+    """A key of the quiet tenant that the operator issued just before."""
+    path = f"{V1}/admin/tenants/{world.quiet_tenant.id}/keys"
+    made = world.ask("POST", path, NEW_KEY)
+    return json_call("POST", f"{path}/{made['id']}/rotate", world.platform_key, {})
+
+
+def rotate_platform_key(world: World, number: int) -> Call:
+    """A platform key issued just before."""
+    made = world.ask("POST", f"{V1}/admin/platform-keys", PLATFORM_KEY)
+    path = f"{V1}/admin/platform-keys/{made['id']}/rotate"
+    return json_call("POST", path, world.platform_key, {})
+
+
 PLATFORM_KEY = {"name": "made by a latency case", "permissions": ["keys:verify"]}
 
 CASES: dict[str, Case] = {
@@ -95,6 +109,11 @@ CASES: dict[str, Case] = {
     "POST /api/v1/keys/<str:key>/revoke": Case(
         on_fresh("/keys", lambda world: NEW_KEY, "POST", "/revoke", {"reason": "test"}),
         "keys.routes",
+    ),
+    "POST /api/v1/keys/<str:key>/rotate": Case(
+        on_fresh("/keys", lambda world: NEW_KEY, "POST", "/rotate", {"grace_seconds": 60}),
+        "keys.routes",
+        201,
     ),
     "GET /api/v1/members": read("/members", f"limit={PAGE}"),
     "POST /api/v1/members": Case(create("/members", new_member), "users.routes", 201),
@@ -116,6 +135,9 @@ CASES: dict[str, Case] = {
     "POST /api/v1/admin/tenants/<str:tenant>/keys/<str:key>/revoke": Case(
         each(revoke_tenant_key), "keys.routes"
     ),
+    "POST /api/v1/admin/tenants/<str:tenant>/keys/<str:key>/rotate": Case(
+        each(rotate_tenant_key), "keys.routes", 201
+    ),
     "GET /api/v1/admin/platform-keys": Case(
         operator("/admin/platform-keys", query=f"limit={PAGE}"), "keys.routes"
     ),
@@ -124,5 +146,8 @@ CASES: dict[str, Case] = {
     ),
     "POST /api/v1/admin/platform-keys/<str:key>/revoke": Case(
         each(revoke_platform_key), "keys.routes"
+    ),
+    "POST /api/v1/admin/platform-keys/<str:key>/rotate": Case(
+        each(rotate_platform_key), "keys.routes", 201
     ),
 }

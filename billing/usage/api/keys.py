@@ -60,7 +60,8 @@ class KeyUsage(Endpoint):
         """Count admitted requests by key, the busiest first, in whole quarter hours.
 
         The numbers are the gate's own, which limits and bills: all keys together are `requests`,
-        the figure of the meter `api_requests`. Keys that have ended are listed with what they used.
+        the figure of the meter `api_requests`. Keys that have ended are listed with what they used;
+        a key that was rotated and its successors are one, under the id of the first.
         """
         query = request.query_params
         limit = parameters.number(query, "limit", 50, MOST_KEYS)

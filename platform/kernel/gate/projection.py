@@ -80,6 +80,24 @@ def put_credential(
     )  # fmt: skip
 
 
+def rotate_credential(
+    minted: MintedKey, *, key_id: UUID, ends_at: datetime, successor_id: UUID, expires_at: datetime
+) -> bool:
+    """Make the successor of a key known, and let the key itself end at ``ends_at`` at the latest.
+
+    The successor has all of its predecessor but secret, id and expiry; its requests go on counting
+    where those of the predecessor do. False, and nothing done, where that is active no more.
+    """
+    _, pepper = newest()
+    mac = macs(minted.secret, {0: pepper})[0]
+    return bool(
+        _call(
+            "SELECT gate.rotate_credential($1, $2, $3, $4, $5, $6)",
+            key_id, ends_at, minted.public_id, successor_id, mac, expires_at,
+        )
+    )  # fmt: skip
+
+
 def set_credential_status(key_id: UUID, status: str) -> bool:
     """Set a key active, disabled or revoked (which is final); tell whether anything changed."""
     return bool(_call("SELECT gate.set_credential_status($1, $2)", key_id, status))

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from kernel.errors import DomainError
+from kernel.http import context
 from kernel.staff.models import StaffModelAdmin
 
 Act = Callable[[Any, str], object]
@@ -18,7 +19,9 @@ CONFIRMED, REASON = "confirmed", "reason"
 MAX_REASON = 500
 
 
-def service_action(name: str, label: str, *, done: str, warning: str, act: Act) -> Action:
+def service_action(
+    name: str, label: str, *, done: str, warning: str, act: Act, secret: bool = False
+) -> Action:
     """Make an admin action.
 
     Args:
@@ -27,6 +30,8 @@ def service_action(name: str, label: str, *, done: str, warning: str, act: Act) 
         done: what happened, after a number and a noun: "suspended".
         warning: what the asking page says of the consequences.
         act: the service's call for one object, with the reason that was given.
+        secret: what ``act`` gives is a secret text, shown once on the page that answers. Messages
+            outlive a request, so it must not be in one.
     """
 
     @admin.action(description=label, permissions=["operate"])
@@ -36,8 +41,8 @@ def service_action(name: str, label: str, *, done: str, warning: str, act: Act) 
         if CONFIRMED not in request.POST:
             return _ask(site, request, chosen, {"name": name, "label": label, "warning": warning})
         reason = request.POST.get(REASON, "").strip()[:MAX_REASON]
-        _run(site, request, chosen, lambda one: act(one, reason), done)
-        return None
+        made = _run(site, request, chosen, lambda one: act(one, reason), done)
+        return _show_once(site, request, made, label) if secret and made else None
 
     action.__name__ = name
     return action
@@ -64,16 +69,33 @@ def _run(
     chosen: QuerySet[Any],
     act: Callable[[Any], object],
     done: str,
-) -> None:
-    """Act on each object in a transaction of its own, so that one refusal undoes no other."""
-    succeeded = 0
+) -> list[tuple[Any, object]]:
+    """Act on each object in a transaction of its own, so that one refusal undoes no other.
+
+    Gives the objects that it worked for, each with what came of it.
+    """
+    made: list[tuple[Any, object]] = []
     for one in chosen:
         try:
-            act(one)
+            made.append((one, act(one)))
         except DomainError as refused:
             site.message_user(request, f"{one}: {refused.detail}", messages.ERROR)
-        else:
-            succeeded += 1
-    if succeeded:
-        noun = site.opts.verbose_name if succeeded == 1 else site.opts.verbose_name_plural
-        site.message_user(request, f"{succeeded} {noun} {done}.", messages.SUCCESS)
+    if made:
+        noun = site.opts.verbose_name if len(made) == 1 else site.opts.verbose_name_plural
+        site.message_user(request, f"{len(made)} {noun} {done}.", messages.SUCCESS)
+    return made
+
+
+def _show_once(
+    site: StaffModelAdmin, request: HttpRequest, made: list[tuple[Any, object]], label: str
+) -> HttpResponse:
+    facts = context.current()
+    if facts is not None:
+        facts.secret = True
+    shown = {
+        **site.admin_site.each_context(request),
+        "title": label,
+        "opts": site.opts,
+        "made": made,
+    }
+    return TemplateResponse(request, "staff/shown_once.html", shown)

@@ -8,9 +8,17 @@ import pytest
 from kernel import db, tenancy
 from kernel.gate import projection
 from kernel.gate.admission import Question, admit, verify
+from kernel.gate.keys import TENANT, mint
 from kernel.gate.projection import Burst, Override
 from kernel.gate.wire import HotConnection
-from tests.kernel.gate.credentials import make_key, make_tenant, set_status, set_tenant_status
+from kernel.ids import new_id
+from tests.kernel.gate.credentials import (
+    KnownKey,
+    make_key,
+    make_tenant,
+    set_status,
+    set_tenant_status,
+)
 
 PAST = datetime.now(UTC) - timedelta(seconds=1)
 
@@ -234,6 +242,55 @@ def test_projection__app_role_and_another_tenant__refused(database):
     ):
         projection.put_tenant(other, "suspended")
     assert isinstance(raised.value.__cause__, psycopg.errors.InsufficientPrivilege)
+
+
+def test_projection__app_role_without_a_tenant__cannot_touch_platform_keys(database, platform):
+    with (
+        pytest.raises(Exception, match="is not the tenant of this connection") as raised,
+        db.atomic(),
+    ):
+        projection.set_credential_status(platform.key_id, "revoked")
+    assert isinstance(raised.value.__cause__, psycopg.errors.InsufficientPrivilege)
+
+
+@pytest.mark.parametrize("ended", ["revoked", "expired"])
+def test_rotate_credential__key_that_has_ended__does_nothing(wire, platform, ended):
+    key = make_key(make_tenant(), **({"expires_at": PAST} if ended == "expired" else {}))
+    if ended == "revoked":
+        set_status(key, "revoked")
+    successor, known = rotate_key(key)
+    assert not known
+    assert ask(wire, platform, successor).code == "NOT_FOUND"
+
+
+def test_rotate_credential__twice__counts_where_the_first_key_does(wire, platform):
+    key = make_key(tenant := make_tenant(), daily=Override(3))
+    ask(wire, platform, key)
+    second, _ = rotate_key(key)
+    third, _ = rotate_key(second)
+    assert [ask(wire, platform, one).code for one in (second, third, key)] == [
+        "VALID",
+        "VALID",
+        "USAGE_EXCEEDED",
+    ]
+    with db.use_alias("staff"), tenancy.tenant_context(tenant):
+        assert {subject for subject, _, _ in projection.requests(0, 10**9)} == {tenant, key.key_id}
+        assert set(projection.last_used([third.key_id])) == {third.key_id}
+
+
+def rotate_key(key):
+    """Replace a key; the gate's answer tells whether it did."""
+    minted, successor_id = mint(TENANT), new_id()
+    soon = datetime.now(UTC) + timedelta(hours=1)
+    with db.use_alias("staff"), db.atomic():
+        known = projection.rotate_credential(
+            minted,
+            key_id=key.key_id,
+            ends_at=soon,
+            successor_id=successor_id,
+            expires_at=soon + timedelta(days=1),
+        )
+    return KnownKey(minted.text, successor_id, key.tenant_id), known
 
 
 def test_schema_gate__app_role__reads_no_table(database):
