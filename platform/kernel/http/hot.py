@@ -151,6 +151,8 @@ def decode(decoder: msgspec.json.Decoder[S], body: bytes) -> S:
         ) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Invalid(f"The body is no JSON: {error}", code="malformed_body") from error
+    except RecursionError as error:
+        raise Invalid("The body is nested too deep.", code="malformed_body") from error
     check_json(body)
     return read
 
