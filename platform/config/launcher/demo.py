@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NotRequired, TypedDict
 
@@ -104,3 +105,24 @@ def curl_lines(demo: Demo) -> list[str]:
         f"curl -s {base}/api/v1/audit/events {own}",
         f"curl -s {base}/api/v1/admin/tenants {operator}",
     ]
+
+
+def remarks(demo: Demo, states: Mapping[str, str]) -> list[str]:
+    """Say of each tenant whose key is refused why that is, and how to let it in again.
+
+    ``states`` are the gate's words by slug. Somebody may want a demo tenant suspended or closed, so
+    a start leaves it so.
+    """
+    base, found = demo.get("base_url", ""), []
+    for tenant in demo["tenants"]:
+        match states.get(tenant["slug"]):
+            case "TENANT_SUSPENDED":
+                what = "is suspended: its key is refused with 403"
+            case "NOT_FOUND":
+                what = "is closed: its key is refused with 404"
+            case _:
+                continue
+        path = f"{base}/api/v1/admin/tenants/{tenant['id']}/restore"
+        line = f'curl -s -X POST {path} -H "Authorization: Bearer {demo["platform_key"]}"'
+        found.append(f"{tenant['slug']} {what}. To restore it:\n{line}")
+    return found

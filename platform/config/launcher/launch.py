@@ -3,7 +3,7 @@
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -11,7 +11,7 @@ from rich.console import Console
 from config.launcher import demo, schema, server
 from config.launcher.children import Child
 from config.launcher.options import MULTIPROCESS, LaunchError, Options
-from config.launcher.probe import Probe
+from config.launcher.probe import LOST, Probe
 from config.launcher.record import RunRecord
 from kernel.postgres import Role, targets
 from kernel.postgres.errors import PostgresError
@@ -54,11 +54,13 @@ class Launcher:
                     self._prepare()
             with self._step("Server"):
                 self._start_serving(record)
-            if not self._probe.demo_holds(demo.read(self._options)):
+            states = self._probe.states(demo.read(self._options))
+            if LOST & set(states.values()):
                 with self._step("Demo data"):
                     self._prepare()
+                states = self._probe.states(demo.read(self._options))
             self._start_worker(record)
-            self._show()
+            self._show(states)
             return self._watch(record)
         except KeyboardInterrupt:
             return 0
@@ -145,7 +147,7 @@ class Launcher:
         for child in self._children:
             child.see_off(deadline)
 
-    def _show(self) -> None:
+    def _show(self, states: Mapping[str, str]) -> None:
         found = demo.complete(self._options)
         tenant = demo.showcase(found)
         facts = {
@@ -162,6 +164,8 @@ class Launcher:
         self._plain("\nTry:")
         for line in demo.curl_lines(found):
             self._plain(line)
+        for remark in demo.remarks(found, states):
+            self._plain(f"\n{remark}")
         self._plain("\nCtrl-C stops everything.")
 
     def _plain(self, text: str) -> None:

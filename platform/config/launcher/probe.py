@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from config.launcher.demo import Demo
 
 _SECONDS = 5.0
-_LOST = {"NOT_FOUND", "DISABLED", "EXPIRED"}
+LOST = frozenset({"NOT_FOUND", "DISABLED", "EXPIRED"})
 
 
 class Probe:
@@ -20,25 +20,22 @@ class Probe:
         """Tell whether it wants requests."""
         return self._ask("GET", "/readyz", {}, b"")[0] == http.client.OK
 
-    def demo_holds(self, demo: Demo) -> bool:
-        """Tell whether the platform key still verifies and every tenant key is still known.
+    def states(self, demo: Demo) -> dict[str, str]:
+        """Ask what became of each tenant's key, by slug: VALID, TENANT_SUSPENDED and so on.
 
-        Costs nobody a request: the platform key has no limits and the keys are asked at cost 0.
+        Nothing is known, and NOT_FOUND said, where the platform key itself is refused. Costs
+        nobody a request: the platform key has no limits and the keys are asked at cost 0.
         """
         headers = {
             "Authorization": f"Bearer {demo['platform_key']}",
             "Content-Type": "application/json",
         }
+        found = {}
         for tenant in demo["tenants"]:
             body = json.dumps({"key": tenant["key"], "cost": 0}).encode()
-            status, answer = self._ask("POST", "/api/v1/keys/verify", headers, body)
-            if status != http.client.OK or answer.get("code") in {
-                "NOT_FOUND",
-                "DISABLED",
-                "EXPIRED",
-            }:
-                return False
-        return True
+            _, answer = self._ask("POST", "/api/v1/keys/verify", headers, body)
+            found[tenant["slug"]] = str(answer.get("code", "NOT_FOUND"))
+        return found
 
     def _ask(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes
