@@ -5,6 +5,7 @@ tile/<level>/<n>[.p/<w>]    hashes
 tile/entries/<n>[.p/<w>]    the hashed bytes of the entries
 vkeys                       the keys that may sign, one a line (compare them over another way)
 openings.ndjson             {"index", "path", "salt", "value"} of personal values not erased
+erased.ndjson, erasures/     what erasures took, and the proofs of that (ADR 0132)
 blobs/<sha-256>             changes too large for their entries
 pruned                      the signed statement of what retention has let go: there an entry's
                             length in its bundle is 0, and the tile has its hash (ADR 0107)
@@ -18,6 +19,7 @@ from typing import Final
 from uuid import UUID
 
 from audit.c2sp.tiles import FULL, TilePath, encode_entries, tile_width
+from audit.exports import erasures
 from audit.models import Head
 from audit.pruning import ranges
 from audit.queries import logs, proofs, retention
@@ -38,7 +40,8 @@ def write(head: Head, directory: Path) -> int:
     full tiles never change.
 
     Raises:
-        kernel.errors.Unavailable: the stored log lacks entries or hashes: it was tampered with.
+        kernel.errors.Unavailable: the stored log lacks entries or hashes: it was tampered with; or
+            an erasure has not been sealed yet.
         audit.sealing.checkpoints.ForkRefusedError: the log lacks a published state.
     """
     published = proofs.checkpoint(head.log_id)
@@ -51,6 +54,7 @@ def write(head: Head, directory: Path) -> int:
         (directory / "pruned").write_text(pruned.statement)
     _write_blobs(head.log_id, published.size, directory / "blobs")
     _write_openings(head.log_id, published.size, directory / "openings.ndjson")
+    erasures.write(head.log_id, published.size, directory)
     keys = ring().verifiers(head.origin)
     (directory / "vkeys").write_text("".join(f"{key.vkey}\n" for pair in keys for key in pair))
     (directory / "checkpoint").write_text(published.note)
@@ -102,9 +106,19 @@ def _write_openings(log_id: UUID, size: int, path: Path) -> None:
     with path.open("w") as file:
         for start in range(0, size, FULL):
             for index, document in _openings(log_id, start, min(start + FULL, size)):
-                for field, (salt, value) in json.loads(document).items():
+                for field, salt, value in _fields(document):
                     line = {"index": index, "path": field, "salt": salt, "value": value}
                     file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def _fields(document: str) -> Iterator[tuple[str, str, str]]:
+    try:
+        for path, (salt, value) in json.loads(document).items():
+            yield path, salt, value
+    except (AttributeError, TypeError, ValueError) as error:
+        raise Unavailable(
+            "The stored log holds openings that are none; see audit_verify."
+        ) from error
 
 
 def _openings(log_id: UUID, start: int, stop: int) -> list[tuple[int, str]]:

@@ -38,7 +38,8 @@ of personal values that were not erased.
     pip install cryptography
     python verify_offboarding.py THIS.zip --vkey '<key>'
 
-Use a verifier key (logs/*/vkeys) that you got earlier and over another way than with this file.
+Use a verifier key (logs/*/vkeys) that you got earlier and over another way than with this file;
+where keys were replaced, --vkey again for each that signed.
 """
 _HEADS: Final = """
 SELECT e.heads_log, e.leaf_index, e.leaf, c.size, c.note, h.origin

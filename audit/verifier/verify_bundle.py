@@ -1,6 +1,7 @@
 """Verifies exported audit bundles and offline proofs. Standard library and `cryptography` only.
 
-Specifications: RFC 9162 section 2.1, C2SP signed-note, tlog-checkpoint, tlog-tiles and tlog-proof.
+Lies beside `verify_openings.py`, which it needs. Specifications: RFC 9162 section 2.1, C2SP
+signed-note, tlog-checkpoint, tlog-tiles and tlog-proof.
 It repeats on purpose what Innkeeper's own code does: whoever checks a log must not trust its
 maker's code.
 """
@@ -8,8 +9,7 @@ maker's code.
 import argparse
 import base64
 import binascii
-import hmac
-import json
+import importlib.util
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,13 +23,25 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 ED25519 = 1
 FULL = 256
 HASH_SIZE = 32
-COMMITMENT = 45
 LINES = 3
+KEYS = "an Ed25519 verifier key of the log; again for each former one that signed"
 PRUNING = "innkeeper.audit.pruning/v1"
 
 
-class RefutedError(Exception):
-    """The bundle or proof does not show what it claims."""
+def neighbour(name: str) -> Any:
+    """Load a script beside this one, wherever the two lie."""
+    path = Path(__file__).with_name(f"{name}.py")
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+personal = neighbour("verify_openings")
+RefutedError: type[Exception] = personal.RefutedError
 
 
 @dataclass(frozen=True)
@@ -98,20 +110,33 @@ def unbase64(text: str) -> bytes:
         raise RefutedError("malformed base64") from error
 
 
+def key_of(origin: str, vkey: str) -> str:
+    """Return the same keys under the name of another log of the instance."""
+    named = []
+    for one in vkey.split():
+        encoded = one.split("+", 2)[2]
+        identifier = sha256(origin.encode() + b"\n" + unbase64(encoded)).digest()[:4].hex()
+        named.append(f"{origin}+{identifier}+{encoded}")
+    return "\n".join(named)
+
+
 def open_note(note: str, vkey: str) -> Checkpoint:
-    """Check a note's signature by the key and return the checkpoint it signs."""
+    """Check a note's signature by one of the keys and return the checkpoint it signs."""
     text, name = signed_text(note, vkey)
     return read_checkpoint(text, name)
 
 
 def signed_text(note: str, vkey: str) -> tuple[str, str]:
-    """Check a note's signature by the key; return the signed text and the key's name."""
-    name, identifier, encoded = vkey.strip().split("+", 2)
-    public = unbase64(encoded)
-    if public[0] != ED25519:
-        raise RefutedError("the verifier key is no Ed25519 key")
-    if sha256(name.encode() + b"\n" + public).digest()[:4].hex() != identifier:
-        raise RefutedError("the verifier key is malformed")
+    """Check a note's signature by one of the keys; return the signed text and the keys' name."""
+    keys = {}
+    for one in vkey.split():
+        name, identifier, encoded = one.split("+", 2)
+        public = unbase64(encoded)
+        if public[0] != ED25519:
+            raise RefutedError("the verifier key is no Ed25519 key")
+        if sha256(name.encode() + b"\n" + public).digest()[:4].hex() != identifier:
+            raise RefutedError("the verifier key is malformed")
+        keys[name, identifier] = public[1:]
     text, separator, tail = note.rpartition("\n\n")
     text += "\n"
     if not separator or not tail.endswith("\n"):
@@ -120,12 +145,13 @@ def signed_text(note: str, vkey: str) -> tuple[str, str]:
     for line in tail.splitlines():
         dash, signer, encoded = line.split(" ", 2)
         raw = unbase64(encoded)
-        if dash == "—" and signer == name and raw[:4].hex() == identifier:
+        key = keys.get((signer, raw[:4].hex()))
+        if dash == "—" and key is not None:
             try:
-                Ed25519PublicKey.from_public_bytes(public[1:]).verify(raw[4:], text.encode())
+                Ed25519PublicKey.from_public_bytes(key).verify(raw[4:], text.encode())
             except InvalidSignature as error:
                 raise RefutedError("the signature is bad") from error
-            signed = True
+            name, signed = signer, True
     if not signed:
         raise RefutedError("the note is not signed by this key")
     return text, name
@@ -207,17 +233,17 @@ def verify_bundle(
         raise RefutedError(f"the log shrank from {older.size} to {state.size} entries")
     tree = Tree()
     levels: dict[int, list[bytes]] = {0: []}
-    openings = read_openings(directory / "openings.ndjson")
+    openings = personal.Openings(directory, erasures(directory, vkey, state.origin))
     pruning = read_pruning(directory, vkey)
     hashes = Hashes(directory, state.size)
     fixed = fixed_roots(former, older, pruning)
-    erased = pruned = 0
+    pruned = 0
     if older and older.size == 0 and older.root != tree.root():
         raise RefutedError("the known checkpoint of an empty log is malformed")
     for index, leaf in enumerate(entries(directory, state.size)):
         if leaf:
             digest = sha256(b"\x00" + leaf).digest()
-            erased += check_entry(index, leaf, state.origin, openings.pop(index, {}))
+            openings.check(index, leaf, state.origin)
         elif pruning and pruning.covers(index):
             digest, pruned = hashes.at(index), pruned + 1
         else:
@@ -230,13 +256,23 @@ def verify_bundle(
                 raise RefutedError(f"the log does not begin with {where} of {tree.size}")
     if tree.root() != state.root:
         raise RefutedError("the entries do not lead to the signed root")
-    if openings:
-        raise RefutedError(f"an opening belongs to no entry: {min(openings)}")
+    erased = openings.finish()
     check_tiles(directory, levels)
-    check_blobs(directory / "blobs")
     without = f", {pruned} pruned" if pruned else ""
     grew = f", grown from {older.size}" if older else ""
     return f"valid: {state.size} entries of {state.origin}{grew}, {erased} erased values{without}"
+
+
+def erasures(directory: Path, vkey: str, origin: str) -> Any:
+    """Read what the erasures took whose entries the bundle proves, whichever log has them."""
+    proven = []
+    for path in sorted((directory / "erasures").glob("*.tlog-proof")):
+        text = path.read_text()
+        other = text.partition("\n\n")[2].partition("\n")[0]
+        if other.rpartition("/")[0] != origin.rpartition("/")[0]:
+            raise RefutedError("the proof of an erasure is of another instance")
+        proven.append(open_proof(text, key_of(other, vkey), None)[2])
+    return personal.read_erasures(directory / "erased.ndjson", proven)
 
 
 def fixed_roots(
@@ -274,13 +310,6 @@ def read_pruning(directory: Path, vkey: str) -> Pruning | None:
     return open_pruning(path.read_text(), vkey) if path.exists() else None
 
 
-def check_blobs(directory: Path) -> None:
-    """Check that large changes are what their entries name: the name is the digest."""
-    for path in directory.iterdir() if directory.is_dir() else ():
-        if sha256(path.read_bytes()).hexdigest() != path.name:
-            raise RefutedError(f"blob {path.name} differs from the digest of its entry")
-
-
 def check_tiles(directory: Path, levels: dict[int, list[bytes]]) -> None:
     """Compare every tile of the bundle with the recomputed hashes."""
     for level, hashes in levels.items():
@@ -291,44 +320,14 @@ def check_tiles(directory: Path, levels: dict[int, list[bytes]]) -> None:
                 raise RefutedError(f"{name} differs from the entries below it")
 
 
-def read_openings(path: Path) -> dict[int, dict[str, tuple[str, str]]]:
-    """Read the openings of personal values, by entry."""
-    found: dict[int, dict[str, tuple[str, str]]] = {}
-    for line in read(path).decode().splitlines():
-        one = json.loads(line)
-        found.setdefault(one["index"], {})[one["path"]] = (one["salt"], one["value"])
-    return found
-
-
-def check_entry(index: int, leaf: bytes, origin: str, openings: dict[str, tuple[str, str]]) -> int:
-    """Check that an entry belongs to this place and its openings fit; return the erased values."""
-    document = json.loads(leaf)
-    if not origin.startswith(document["log"] + "/"):
-        raise RefutedError(f"entry {index} was made for another place than this log")
-    committed = dict(commitments(document))
-    for path, (salt, value) in openings.items():
-        message = path.encode() + b"\x00" + value.encode()
-        digest = hmac.digest(bytes.fromhex(salt), message, sha256)
-        expected = "c:" + base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
-        if committed.get(path) != expected:
-            raise RefutedError(f"entry {index}: the value of {path} is not the committed one")
-    return len(committed) - len(openings)
-
-
-def commitments(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Go through the committed values of an entry."""
-    context = document["context"]
-    places = [("context", context), ("context.metadata", context.get("metadata", {}))]
-    places += [(f"changes.{side}", fields) for side, fields in document["changes"].items()]
-    for prefix, fields in places:
-        if isinstance(fields, dict):
-            for name, value in fields.items():
-                if isinstance(value, str) and value.startswith("c:") and len(value) == COMMITMENT:
-                    yield f"{prefix}.{name}", value
-
-
 def verify_proof(text: str, vkey: str, leaf: bytes | None) -> str:
     """Check an offline proof of one entry; return what was shown."""
+    index, state, leaf = open_proof(text, vkey, leaf)
+    return f"valid: entry {index} of {state.size} in {state.origin}\n{leaf.decode()}"
+
+
+def open_proof(text: str, vkey: str, leaf: bytes | None) -> tuple[int, Checkpoint, bytes]:
+    """Check an offline proof of one entry; return its place, the log's state and its bytes."""
     head, separator, note = text.partition("\n\n")
     lines = head.split("\n")
     if not separator or lines.pop(0) != "c2sp.org/tlog-proof@v1":
@@ -345,7 +344,7 @@ def verify_proof(text: str, vkey: str, leaf: bytes | None) -> str:
     found = climb(sha256(b"\x00" + leaf).digest(), index, state.size, [*map(unbase64, lines)])
     if found != state.root:
         raise RefutedError("the proof leads to another root")
-    return f"valid: entry {index} of {state.size} in {state.origin}\n{leaf.decode()}"
+    return index, state, leaf
 
 
 def climb(digest: bytes, index: int, size: int, path: list[bytes]) -> bytes:
@@ -379,16 +378,17 @@ def main(arguments: list[str]) -> int:
     proof.add_argument("file", type=Path)
     proof.add_argument("--leaf", type=Path, help="the entry's bytes, if the proof has them not")
     for command in (bundle, proof):
-        command.add_argument("--vkey", required=True, help="the log's Ed25519 verifier key")
+        command.add_argument("--vkey", required=True, action="append", help=KEYS)
     options = parser.parse_args(arguments)
+    vkey = "\n".join(options.vkey)
     try:
         if options.command == "bundle":
             known = options.known.read_text() if options.known else None
-            shown = verify_bundle(options.directory, options.vkey, known)
+            shown = verify_bundle(options.directory, vkey, known)
         else:
             leaf = options.leaf.read_bytes() if options.leaf else None
-            shown = verify_proof(options.file.read_text(), options.vkey, leaf)
-    except (RefutedError, ValueError, KeyError, TypeError) as error:
+            shown = verify_proof(options.file.read_text(), vkey, leaf)
+    except (RefutedError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         sys.stderr.write(f"REFUTED: {error}\n")
         return 1
     sys.stdout.write(shown + "\n")

@@ -1,7 +1,7 @@
 """Verifies an export as CSV or Parquet: a ZIP file with rows, a signed note and a manifest.
 
-Lies beside `verify_bundle.py` and needs that script, the standard library and `cryptography`; for
-Parquet also `pyarrow`.
+Lies beside `verify_bundle.py` and `verify_openings.py` and needs those, the standard library and
+`cryptography`; for Parquet also `pyarrow`.
 """
 
 import argparse
@@ -99,10 +99,10 @@ def main(arguments: list[str]) -> int:
     """Run the command line; return its exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("path", type=Path, help="the ZIP file")
-    parser.add_argument("--vkey", required=True, help="the log's Ed25519 verifier key")
+    parser.add_argument("--vkey", required=True, action="append", help=bundle.KEYS)
     options = parser.parse_args(arguments)
     try:
-        shown = verify(options.path, options.vkey)
+        shown = verify(options.path, "\n".join(options.vkey))
     except (bundle.RefutedError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         sys.stderr.write(f"REFUTED: {error}\n")
         return 1

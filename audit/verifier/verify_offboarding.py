@@ -1,6 +1,7 @@
 """Verifies what a tenant took along when it left: all its logs in one ZIP file or directory.
 
-Lies beside `verify_bundle.py` and needs that script, the standard library and `cryptography` only.
+Lies beside `verify_bundle.py` and `verify_openings.py` and needs those, the standard library and
+`cryptography` only.
 """
 
 import argparse
@@ -44,21 +45,14 @@ def verify_offboarding(directory: Path, vkey: str) -> str:
     shown = []
     for log in manifest["logs"]:
         inner = directory / log["directory"]
-        own = key_of(log["origin"], vkey)
+        own = bundle.key_of(log["origin"], vkey)
         shown.append(bundle.verify_bundle(inner, own, None, former_roots(inner, log["origin"])))
         if "heads" in log:
-            heads = key_of(log["heads"], vkey)
+            heads = bundle.key_of(log["heads"], vkey)
             shown.append(
                 bundle.verify_proof(bundle.read(inner / "heads.tlog-proof").decode(), heads, None)
             )
     return "\n".join([*shown, f"valid: {len(manifest['logs'])} logs of {manifest['tenant']}"])
-
-
-def key_of(origin: str, vkey: str) -> str:
-    """Return the same key under the name of another log of the instance."""
-    encoded = vkey.strip().split("+", 2)[2]
-    identifier = sha256(origin.encode() + b"\n" + bundle.unbase64(encoded)).digest()[:4].hex()
-    return f"{origin}+{identifier}+{encoded}"
 
 
 def former_roots(directory: Path, origin: str) -> dict[int, bytes]:
@@ -93,8 +87,15 @@ def verify(path: Path, vkey: str) -> str:
             if (directory / "manifest.json").exists():
                 return verify_offboarding(directory, vkey)
             origin = bundle.read(directory / "checkpoint").decode().partition("\n")[0]
-            return str(bundle.verify_bundle(directory, key_of(origin, vkey), None))
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            return str(bundle.verify_bundle(directory, bundle.key_of(origin, vkey), None))
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        zipfile.BadZipFile,
+    ) as error:
         raise bundle.RefutedError(str(error)) from error
 
 
@@ -102,10 +103,10 @@ def main(arguments: list[str]) -> int:
     """Run the command line; return its exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("path", type=Path, help="the ZIP file, or its unpacked directory")
-    parser.add_argument("--vkey", required=True, help="an Ed25519 verifier key of the instance")
+    parser.add_argument("--vkey", required=True, action="append", help=bundle.KEYS)
     options = parser.parse_args(arguments)
     try:
-        shown = verify(options.path, options.vkey)
+        shown = verify(options.path, "\n".join(options.vkey))
     except bundle.RefutedError as error:
         sys.stderr.write(f"REFUTED: {error}\n")
         return 1

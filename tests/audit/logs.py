@@ -6,6 +6,7 @@ from uuid import UUID
 from audit.services import Receipt, audited, record
 from kernel import db
 from kernel.tenancy import across_tenants, tenant_context
+from tests.audit.superuser import disarmed
 
 
 def change(name: str = "new", **facts: Any) -> Receipt:
@@ -37,3 +38,19 @@ def rows(sql: str, *parameters: object, alias: str = "staff") -> list[tuple[Any,
     with db.use_alias(alias), across_tenants(), db.cursor() as cursor:
         cursor.execute(sql, parameters)
         return list(cursor.fetchall())
+
+
+def erased_before(tenant: UUID, person: str, values: int) -> None:
+    """Erase as it was done before erasures said what they take."""
+    with disarmed() as link:
+        link.execute(
+            "DELETE FROM audit_pii WHERE tenant_id = %s AND subject_id = %s", [tenant, person]
+        )
+    with audited():
+        record(
+            action="audit.pii.erased",
+            target_type="subject",
+            target_id=person,
+            tenant_id=tenant,
+            metadata={"values": values, "reach": "this log"},
+        )

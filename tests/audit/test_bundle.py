@@ -10,14 +10,18 @@ from uuid import UUID
 import pytest
 from django.core.management import call_command
 
-from audit.models import Event, Head
+from audit.exports import bundle, erasures
+from audit.models import Event, Head, Stream
 from audit.queries import proofs
 from audit.sealing import checkpoints
 from audit.sealing.keys import ring
 from audit.sealing.sealer import Sealer
+from audit.services.erasure import erase_subject
 from kernel import db
+from kernel.errors import Unavailable
 from kernel.tenancy import tenant_context
-from tests.audit.logs import changes, say
+from tests.audit.logs import change, changes, erased_before, say
+from tests.audit.superuser import disarmed
 
 SCRIPT = Path(__file__).parents[2] / "audit" / "verifier" / "verify_bundle.py"
 SIZE = 517
@@ -151,13 +155,105 @@ def test_bundle__missing_or_cut_file__is_refuted(exported: Exported) -> None:
     assert "is missing" in exported.verify().stderr
 
 
-def test_bundle__erased_value__is_counted_and_still_valid(exported: Exported) -> None:
+def test_bundle__opening_torn_out__is_refuted(exported: Exported) -> None:
     openings = exported.directory / "openings.ndjson"
     assert openings.read_text().count("\n") == 1
     openings.write_text("")
-    outcome = exported.verify()
-    assert outcome.returncode == 0
-    assert "1 erased values" in outcome.stdout
+    refuted = exported.verify().stderr
+    assert "entry 0: the value of changes.after.email has no opening, and no erasure" in refuted
+
+
+class Erased:
+    """Both logs of a tenant of which a person was erased, as bundles."""
+
+    def __init__(self, tenant: UUID, sealer: Sealer, directory: Path) -> None:
+        self.tenant, self.directory, self.sealer = tenant, directory, sealer
+        for stream in Stream:
+            for person in ("usr_1", "usr_2"):
+                change(before=None, after={"email": f"{person}@x.example", "text": "x" * 70_000},
+                       subject_id=person, stream=stream)  # fmt: skip
+
+    def export(self) -> None:
+        self.sealer.drain()
+        call_command("audit_export", str(self.tenant), str(self.directory), verbosity=0)
+
+    def verify(self, name: str) -> subprocess.CompletedProcess[str]:
+        origin = (self.directory / name / "checkpoint").read_text().split("\n")[0]
+        vkey = ring().verifiers(origin)[0][0].vkey
+        return outsider("bundle", self.directory / name, "--vkey", vkey)
+
+
+@pytest.fixture
+def erased(tenant_id: UUID, sealer: Sealer, tmp_path: Path) -> Erased:
+    return Erased(tenant_id, sealer, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["platform-0", "tenant-0"])
+def test_bundle__erased_person__is_counted_by_the_proven_erasure(erased: Erased, name: str) -> None:
+    erase_subject(erased.tenant, "usr_1")
+    erased.export()
+    assert "1 erased values" in erased.verify(name).stdout
+    record = erased.directory / name / "erased.ndjson"
+    whole = record.read_text()
+    record.write_text(whole.replace("changes.after.email", "changes.after.name"))
+    assert "no erasure tells of that" in erased.verify(name).stderr
+    record.write_text(whole)
+    (proof,) = (erased.directory / name / "erasures").iterdir()
+    proof.write_text(proof.read_text().replace("extra ey", "extra ez"))
+    assert "another root" in erased.verify(name).stderr
+    proof.unlink()
+    assert "no erasure tells of that" in erased.verify(name).stderr
+
+
+def test_bundle__erased_before_erasures_said_what_they_took__is_counted_by_their_number(
+    erased: Erased,
+) -> None:
+    erased_before(erased.tenant, "usr_1", 2)
+    erased.export()
+    assert "1 erased values" in erased.verify("tenant-0").stdout
+    (proof,) = (erased.directory / "tenant-0" / "erasures").iterdir()
+    proof.unlink()
+    assert "no erasure tells of that" in erased.verify("tenant-0").stderr
+
+
+def test_bundle__proof_of_another_entry_as_an_erasure__is_refuted(erased: Erased) -> None:
+    erased.export()
+    with tenant_context(erased.tenant):
+        proof = proofs.inclusion(Event.objects.filter(stream=Stream.TENANT)[0])
+    assert proof is not None
+    folder = erased.directory / "tenant-0" / "erasures"
+    folder.mkdir()
+    (folder / "x.tlog-proof").write_text(proof.tlog().encode())
+    assert "is of another entry" in erased.verify("tenant-0").stderr
+
+
+def test_bundle__erasure_not_yet_sealed__waits_and_is_refused(
+    erased: Erased, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    erased.sealer.drain()
+    erase_subject(erased.tenant, "usr_1")
+    monkeypatch.setattr(erasures, "LONGEST_WAIT", 0.0)
+    with pytest.raises(Unavailable, match="not been sealed yet"):
+        bundle.write(Head.objects.get(stream=Stream.TENANT), erased.directory)
+
+
+@pytest.mark.parametrize("doc", ["[]", '{"changes.after.email": 7}'])
+def test_bundle__stored_opening_is_none__is_refused(erased: Erased, doc: str) -> None:
+    erased.sealer.drain()
+    with disarmed() as link:
+        link.execute("UPDATE audit_pii SET doc = %s WHERE tenant_id = %s", [doc, erased.tenant])
+    with pytest.raises(Unavailable, match="openings that are none"):
+        bundle.write(Head.objects.get(stream=Stream.TENANT), erased.directory)
+
+
+def test_bundle__large_change_left_out_or_altered__is_refuted(erased: Erased) -> None:
+    erased.export()
+    assert "0 erased values" in erased.verify("tenant-0").stdout
+    blob = next((erased.directory / "tenant-0" / "blobs").iterdir())
+    blob.write_bytes(b"{}")
+    assert "differs from the digest" in erased.verify("tenant-0").stderr
+    blob.unlink()
+    assert "is missing" in erased.verify("tenant-0").stderr
 
 
 def test_proof__of_one_entry__is_shown_offline(exported: Exported, tmp_path: Path) -> None:

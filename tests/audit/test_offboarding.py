@@ -1,8 +1,10 @@
 """A leaving tenant's file convinces an outsider, also after pruning and erasure."""
 
 import io
+import shutil
 import zipfile
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -86,6 +88,25 @@ def test_offboarding__after_pruning_and_erasure__is_shown_to_an_outsider(leaver:
         leaver.tenant,
     )
     assert told == [(1,)]
+
+
+def test_offboarding__keys_replaced_since_the_logs_were_signed__needs_both(
+    leaver: Leaver, sealer: Sealer, settings: Any, tmp_path: Path
+) -> None:
+    """The tenant's notes carry the former key; what fixes them in the log of heads, the new one."""
+    settings.INNKEEPER_HOME = shutil.copytree(settings.INNKEEPER_HOME, tmp_path / "home")
+    former = leaver.vkey
+    call_command("audit_rotate_key", stdout=io.StringIO())
+    sealer.drain()
+    headslog.publish()
+    file = tmp_path / "rotated.zip"
+    call_command("audit_offboard", str(leaver.tenant), str(file), stdout=io.StringIO())
+    (new, _), *_ = ring().verifiers(leaver.head.origin)
+    script = "verify_offboarding.py"
+    assert "not signed by this key" in outsider(file, "--vkey", former, script=script).stderr
+    outcome = outsider(file, "--vkey", former, "--vkey", new.vkey, script=script)
+    assert (outcome.returncode, outcome.stderr) == (0, "")
+    call_command("audit_verify", bundle=file, stdout=io.StringIO())
 
 
 def test_verify_command__bundle__shows_the_file_and_a_directory(

@@ -17,7 +17,7 @@ from audit.verification.single import verify_entry
 from kernel import db
 from kernel.tenancy import across_tenants
 from tests.audit.aged import aged, keep, month_of
-from tests.audit.logs import change, rows
+from tests.audit.logs import change, erased_before, rows
 from tests.audit.superuser import disarmed
 
 
@@ -186,22 +186,6 @@ def test_verify__record_of_an_erasure_deleted__is_unopened(tenant_id: UUID, seal
     with disarmed() as link:
         link.execute("DELETE FROM audit_erased WHERE tenant_id = %s", [tenant_id])
     assert judged(tenant_id).counts == {Verdict.UNOPENED: 1}
-
-
-def erased_before(tenant: UUID, person: str, values: int) -> None:
-    """Erase as it was done before erasures said what they take."""
-    with disarmed() as link:
-        link.execute(
-            "DELETE FROM audit_pii WHERE tenant_id = %s AND subject_id = %s", [tenant, person]
-        )
-    with audited():
-        record(
-            action="audit.pii.erased",
-            target_type="subject",
-            target_id=person,
-            tenant_id=tenant,
-            metadata={"values": values, "reach": "this log"},
-        )
 
 
 def test_verify__erasures_of_before__forgive_as_many_values_as_they_tell_of(
