@@ -9,7 +9,7 @@ from uuid import UUID
 
 from audit.c2sp.tiles import MAX_ENTRY
 from audit.encoding.canonical import Value, encode
-from audit.encoding.commitment import commit
+from audit.encoding.commitment import commit, is_commitment
 from audit.encoding.plain import plain, timestamp
 from audit.models import Outcome, Stream
 from audit.registry import Action
@@ -173,7 +173,7 @@ def _fields(
         name = str(key)
         if name in action.secret or name.lower() in ALWAYS_SECRET:
             fields[name] = None if raw is None else MASK
-        elif name in action.personal:
+        elif name in action.personal or is_commitment(raw):  # what looks like one is made one
             subject = _subject(draft, context)
             fields[name] = _committed(openings, subject, f"{path}.{name}", plain(raw))
         else:

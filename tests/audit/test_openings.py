@@ -8,7 +8,7 @@ from audit.encoding.erased import Erased, digest
 from audit.models import Stream
 from audit.pruning.run import prune
 from audit.sealing.sealer import Sealer
-from audit.services import audited, record
+from audit.services import Context, audited, record
 from audit.services.erasure import erase_subject
 from audit.services.holds import hold, release
 from audit.verification.findings import LogReport, Verdict
@@ -267,3 +267,21 @@ def test_digest__of_an_erasure__is_the_databases(tenant_id: UUID) -> None:
     )
     assert len(parts) == 2
     assert told == digest(Erased(event, tuple(paths)) for event, paths, _ in parts)
+
+
+def test_verify__value_that_looks_like_a_commitment__is_valid_and_can_be_read(
+    tenant_id: UUID, sealer: Sealer
+) -> None:
+    """Whoever may write entries could else have any log called damaged."""
+    sham = "c:" + "A" * 43
+    event = change(
+        before=None,
+        after={"name": sham},
+        metadata={"note": sham},
+        context=Context("user", "usr_1", request_id=sham),
+    ).event_id
+    sealer.drain()
+    report = judged(tenant_id)
+    assert (report.findings, report.counts) == ([], {})
+    opened = rows("SELECT value ->> 1 FROM audit_pii, jsonb_each(doc) WHERE event_id = %s", event)
+    assert opened == [(sham,), (sham,)]
