@@ -21,6 +21,32 @@ def images() -> list[str]:
     )
 
 
+def doubled(node: yaml.Node | None) -> list[str]:
+    """Keys that a mapping has twice: PyYAML takes the last one, Docker refuses the file."""
+    if isinstance(node, yaml.SequenceNode):
+        return [key for item in node.value for key in doubled(item)]
+    if not isinstance(node, yaml.MappingNode):
+        return []
+    keys = [key.value for key, _ in node.value]
+    below = [key for _, value in node.value for key in doubled(value)]
+    return sorted({key for key in keys if keys.count(key) > 1}) + below
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "docker-compose.yml",
+        ".github/workflows/ci.yml",
+        ".github/workflows/locks.yml",
+        "platform/observability/prometheus.yml",
+        "platform/observability/rules.yml",
+        "platform/observability/alertmanager.yml",
+    ],
+)
+def test_yaml__always__has_no_key_twice(file: str) -> None:
+    assert doubled(yaml.compose((ROOT / file).read_text())) == []
+
+
 def test_compose__always__has_the_services_of_the_design() -> None:
     assert set(SERVICES) == {
         "database", "migrate", "app", "worker", "proxy", "prometheus", "alertmanager", "grafana",
