@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -19,7 +19,7 @@ from django.views.decorators.http import require_POST
 from audit.actions import EVENTS_VIEWED
 from audit.api.rendering import EVENT_PREFIX, render
 from audit.models import Event, Head, Hold
-from audit.queries.events import filtered
+from audit.queries.events import entry, matching
 from audit.registry import registry
 from audit.services import holds, record_read
 from audit.streams.admin import AnchorStateAdmin, LogStreamAdmin
@@ -85,7 +85,7 @@ class EventAdmin(StaffModelAdmin):
             return queryset, False
         if term.startswith((f"{EVENT_PREFIX}_", "ten_")):
             return super().get_search_results(request, queryset, term)
-        return filtered({"q": term[:200]}, queryset), False
+        return matching(queryset, term[:200]), False
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -124,14 +124,25 @@ class EventAdmin(StaffModelAdmin):
     @admin.display(description="place in the log")
     def place(self, event: Event) -> str:
         """Show log and leaf index."""
-        (item,) = render([event])
+        item = _rendered(event)
         return f"{item['leaf_index']} in {item['log']}" if item["sealed"] else "not sealed yet"
 
     @admin.display(description="entry")
     def document(self, event: Event) -> SafeString:
         """Show the entry in full, personal values put in where they still open."""
-        (item,) = render([event])
-        return format_html("<pre>{}</pre>", json.dumps(item, indent=2, default=str))
+        return format_html("<pre>{}</pre>", json.dumps(_rendered(event), indent=2))
+
+
+def _rendered(event: Event) -> dict[str, Any]:
+    """Render a row of the ORM's as the API does.
+
+    Raises:
+        django.http.Http404: retention let it go since it was read.
+    """
+    found = entry(event.id)
+    if found is None:
+        raise Http404
+    return render([found])[0]
 
 
 @admin.register(Head)

@@ -10,18 +10,18 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from audit.api.rendering import EVENT_PREFIX, render
+from audit.api.rendering import EVENT_PREFIX, page, render
 from audit.api.text import TextRenderer
 from audit.models import Event, Leaf
 from audit.permissions import READ
-from audit.queries.events import filtered
+from audit.queries.events import entry
+from audit.queries.filters import Condition, Filter
 from audit.queries.proofs import InclusionProof, inclusion, inclusion_by_hash
 from audit.queries.retention import may_lack
 from kernel.authz import Access, Scope
 from kernel.errors import DomainError, Gone, NotFound, Unavailable
 from kernel.http.endpoint import Endpoint
 from kernel.http.inputs import identifier, tenant_id
-from kernel.http.pagination import select, window
 from kernel.http.render import OrjsonRenderer
 from kernel.http.schema import PAGE, page_of
 
@@ -91,7 +91,7 @@ class EventList(Endpoint):
     )
     def get(self, request: Request) -> Response:
         """List entries, newest first. Reading them is an entry itself."""
-        return Response(_page(request))
+        return Response(page(request.query_params.dict()))
 
 
 class OperatorEventList(Endpoint):
@@ -110,7 +110,10 @@ class OperatorEventList(Endpoint):
     )
     def get(self, request: Request) -> Response:
         """List entries of all tenants, newest first."""
-        return Response(_page(request))
+        query = request.query_params.dict()
+        named = query.get("tenant")
+        of_one = (Condition("e.tenant_id = {}::uuid", tenant_id(named)),) if named else ()
+        return Response(page(query, Filter(of_one)))
 
 
 class EventDetail(Endpoint):
@@ -122,7 +125,7 @@ class EventDetail(Endpoint):
     def get(self, request: Request, event: str) -> Response:
         """Read one entry; one that retention has let go answers 410 (``audit_entries_pruned``)."""
         event_id = _identifier(event)
-        found = Event.objects.filter(id=event_id).first()
+        found = entry(event_id)
         if found is None:
             raise _absent(event_id)
         return Response(render([found])[0])
@@ -151,15 +154,6 @@ class EventProof(Endpoint):
         if isinstance(request.accepted_renderer, TextRenderer):
             return Response(proof.tlog().encode())
         return Response(_proof(proof))
-
-
-def _page(request: Request) -> dict[str, Any]:
-    query = {name: request.query_params[name] for name in request.query_params}
-    rows = filtered(query, Event.objects.all())
-    if tenant := query.get("tenant"):
-        rows = rows.filter(tenant_id=tenant_id(tenant))
-    found, following = window(rows, query)
-    return {"items": select(render(found), query), "next": following}
 
 
 def _identifier(text: str) -> UUID:

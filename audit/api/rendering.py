@@ -1,56 +1,84 @@
 """Entries as JSON: the hashed bytes read back, personal values put in where they still open."""
 
-import json
-from base64 import b64encode
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final
+from uuid import UUID
 
-from audit.models import Event, Stream
-from audit.queries.events import Place, openings_of, places_of
+import orjson
+
+from audit.models import PLATFORM_TENANT, Stream
+from audit.queries.events import Listed, newest
+from audit.queries.filters import Filter, read
 from audit.registry import registry
+from kernel.http.pagination import decode_cursor, encode_cursor, limit_of, select
 from kernel.ids import TENANT, encode
 
 EVENT_PREFIX = "aud"
+_STREAMS: Final = {int(one): one.name.lower() for one in Stream}
 _PLACES = ("context.metadata.", "changes.before.", "changes.after.", "context.")
+EVERYTHING: Final = Filter()
 
 
-def render(events: Sequence[Event]) -> list[dict[str, Any]]:
-    """Render a page of entries with two further queries, whatever its length."""
-    openings, places = openings_of(events), places_of(events)
-    return [_render(event, openings.get(event.id, {}), places.get(event.id)) for event in events]
+def page(query: Mapping[str, str], bound: Filter = EVERYTHING) -> dict[str, Any]:
+    """Give a page of the entries that ``query`` asks for, within a filter: ``{items, next}``.
+
+    Raises:
+        kernel.errors.Invalid: a parameter is malformed.
+    """
+    limit, asked = limit_of(query), read(query) & bound
+    if cursor := query.get("cursor"):
+        asked &= Filter(before=decode_cursor(cursor))
+    found = newest(asked, limit + 1)
+    following = encode_cursor(found[limit - 1].id) if len(found) > limit else None
+    return {"items": select(render(found[:limit]), query), "next": following}
 
 
-def _render(event: Event, openings: dict[str, list[str]], place: Place | None) -> dict[str, Any]:
-    leaf = json.loads(bytes(event.leaf))
-    for path, (_, value) in openings.items():
-        _put(leaf, path, value)
-    known = registry.get(event.action) if event.action in registry else None
+def render(entries: Sequence[Listed]) -> list[dict[str, Any]]:
+    """Render entries, newest first as they come."""
+    return [_render(entry) for entry in entries]
+
+
+def _render(entry: Listed) -> dict[str, Any]:
+    leaf = orjson.loads(entry.leaf)
+    if entry.openings is not None:
+        for document in orjson.loads(entry.openings):
+            for path, (_, value) in document.items():
+                _put(leaf, path, value)
+    known = registry.get(entry.action) if entry.action in registry else None
     return {
-        "id": encode(EVENT_PREFIX, event.id),
-        "tenant": encode(TENANT, event.tenant_id) if event.tenant_id.int else None,
-        "stream": Stream(event.stream).name.lower(),
-        "action": event.action,
+        "id": encode(EVENT_PREFIX, entry.id),
+        "tenant": _shown(entry.tenant_id),
+        "stream": _STREAMS[entry.stream],
+        "action": entry.action,
         "schema": leaf["schema"],
         "severity": known.severity.value if known else "info",
-        "summary": _summary(known.template if known else event.action, event),
+        "summary": _summary(known.template if known else entry.action, entry),
         "occurred_at": leaf["at"],
-        "recorded_at": event.recorded_at,
+        "recorded_at": entry.recorded_at,
         "actor": leaf["actor"],
         "targets": leaf["targets"],
-        "outcome": event.outcome,
+        "outcome": entry.outcome,
         "context": leaf["context"],
         "changes": leaf["changes"],
-        "leaf_hash": b64encode(bytes(event.leaf_hash)).decode(),
-        "sealed": place is not None,
-        "log": place.log_id.hex if place else None,
-        "leaf_index": place.index if place else None,
+        "leaf_hash": entry.leaf_hash,
+        "sealed": entry.log_id is not None,
+        "log": entry.log_id,
+        "leaf_index": entry.leaf_index,
     }
 
 
-def _summary(template: str, event: Event) -> str:
-    actor = f"{event.actor_type} {event.actor_id}".strip()
-    target = f"{event.target_type} {event.target_id}".strip()
-    return template.format(actor=actor, target=target, tenant=event.tenant_id)
+@lru_cache(maxsize=1024)
+def _shown(tenant_id: str) -> str | None:
+    """Show a tenant; None for the instance's own entries."""
+    tenant = UUID(tenant_id)
+    return None if tenant == PLATFORM_TENANT else encode(TENANT, tenant)
+
+
+def _summary(template: str, entry: Listed) -> str:
+    actor = f"{entry.actor_type} {entry.actor_id}".strip()
+    target = f"{entry.target_type} {entry.target_id}".strip()
+    return template.format(actor=actor, target=target, tenant=entry.tenant_id)
 
 
 def _put(leaf: dict[str, Any], path: str, value: str) -> None:

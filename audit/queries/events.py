@@ -1,137 +1,142 @@
-"""Entries as lists: filters, full-text search, personal values and places by the page."""
+"""Entries to be shown: each with its place and what of it still opens, in one statement.
 
-import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Final
+The statement is prepared (docs/adr/0131) where every value has the same best plan and few other
+conditions could stand beside: what a caller may combine at will would fill the connection with
+statements that are never run again.
+"""
 
-from django.db.models import BooleanField, Q, QuerySet
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple, TypeVar
+from uuid import UUID
+
+from django.db.models import Model, QuerySet
 from django.db.models.expressions import RawSQL
 
-from audit.models import Event, Outcome
-from kernel import db, ids
-from kernel.errors import Invalid
-from kernel.tenancy import tenant_or_none
+from audit.queries.filters import Condition, Filter
+from kernel import db
+from kernel.tenancy import current_tenant
+from kernel.tenancy.context import AllTenants, scope
 
-_EXACT: Final = ("action", "actor_id", "actor_type", "target_id", "target_type", "request_id")
-_MILLISECONDS: Final = 80
-_LONGEST_SEARCH: Final = 200
+M = TypeVar("M", bound=Model)
+_MOST_PREPARED: Final = 1
 
-# The tenant is that of the connection: the function reads it as the policies do. An array is looked
-# up in the list's own index, newest first, and no further than the page; with a subquery the
-# planner may walk through all of the tenant's entries until the few that match.
-_SEARCH_TENANT: Final = "audit_event.id = ANY (ARRAY(SELECT audit_find(%s)))"
-_SEARCH_ALL: Final = (
-    "SELECT event_id FROM audit_search WHERE words @@ websearch_to_tsquery('simple', %s)"
+# The place is looked up for each row of the page, whatever the planner thinks of their number.
+_ENTRIES: Final = """
+SELECT e.id, e.tenant_id::text, e.stream,
+       to_char(e.recorded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+       e.action, e.actor_type, e.actor_id, e.target_type, e.target_id, e.outcome, e.leaf,
+       encode(e.leaf_hash, 'base64'), replace(l.log_id::text, '-', ''), l.leaf_index,
+       (SELECT jsonb_agg(p.doc)::text FROM audit_pii p WHERE p.event_id = e.id)
+FROM (SELECT * FROM audit_event e WHERE {} ORDER BY {} LIMIT {{}}::int) e
+LEFT JOIN LATERAL (
+  SELECT log_id, leaf_index FROM audit_leaf WHERE event_id = e.id LIMIT 1
+) l ON true
+ORDER BY e.id DESC
+"""
+_MATCHING: Final = (
+    "SELECT event_id FROM audit_search WHERE words @@ websearch_to_tsquery('simple', {})"
 )
+# The tenant is that of the connection: the function reads it as the policies do. An array is looked
+# up in the list's own index, newest first, and no further than the page.
+_FOUND: Final = "e.id = ANY (ARRAY(SELECT audit_find({}::text, {}::uuid, {}::uuid, {}::int)))"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a sealed entry stands."""
+class Listed(NamedTuple):
+    """An entry, where it stands (None: not sealed) and its openings, a JSON list of documents."""
 
-    log_id: uuid.UUID
-    index: int
-
-
-def filtered(query: Mapping[str, str], rows: QuerySet[Event]) -> QuerySet[Event]:
-    """Narrow entries by the parameters of a list route.
-
-    ``action`` (exact, or a prefix ending in ``.*``), ``actor``, ``actor_type``, ``target``,
-    ``target_type``, ``outcome``, ``request_id``, ``from`` and ``to`` (RFC 3339, when the entry was
-    made, ``to`` exclusive), ``q`` (full text of what is sealed).
-
-    Raises:
-        kernel.errors.Invalid: a parameter is malformed.
-    """
-    terms = {**query}
-    if actor := terms.pop("actor", ""):
-        rows = rows.filter(actor_id__in=spellings(actor))
-    if target := terms.pop("target", ""):
-        rows = rows.filter(target_id__in=spellings(target))
-    action = terms.pop("action", "")
-    if action.endswith(".*"):
-        rows = rows.filter(action__startswith=action[:-1])
-    elif action:
-        rows = rows.filter(action=action)
-    for name in _EXACT:
-        if value := terms.get(name, ""):
-            rows = rows.filter(**{name: value})
-    if outcome := terms.get("outcome", ""):
-        if outcome not in Outcome.values:
-            raise Invalid("outcome is success, denied or failed.", pointer="/query/outcome")
-        rows = rows.filter(outcome=outcome)
-    rows = rows.filter(_made(terms.get("from", ""), terms.get("to", "")))
-    return _search(rows, terms.get("q", ""))
+    id: UUID
+    tenant_id: str
+    stream: int
+    recorded_at: str
+    action: str
+    actor_type: str
+    actor_id: str
+    target_type: str
+    target_id: str
+    outcome: str
+    leaf: bytes
+    leaf_hash: str
+    log_id: str | None
+    leaf_index: int | None
+    openings: str | None
 
 
-def openings_of(events: Sequence[Event]) -> dict[uuid.UUID, dict[str, list[str]]]:
-    """Return the personal values of entries that have not been erased: {path: [salt, value]}."""
-    if not events:
-        return {}
-    found: dict[uuid.UUID, dict[str, list[str]]] = {}
-    with db.cursor() as cursor:
-        cursor.execute(
-            "SELECT event_id, key, value ->> 0, value ->> 1 FROM audit_pii, jsonb_each(doc) "
-            "WHERE event_id = ANY (%s::uuid[])",
-            [[event.id for event in events]],
-        )
-        for event_id, path, salt, value in cursor.fetchall():
-            found.setdefault(event_id, {})[path] = [salt, value]
-    return found
-
-
-def places_of(events: Sequence[Event]) -> dict[uuid.UUID, Place]:
-    """Return where the sealed ones among the entries stand."""
-    with db.cursor() as cursor:
-        cursor.execute(
-            "SELECT event_id, log_id, leaf_index FROM audit_leaf WHERE event_id = ANY (%s::uuid[])",
-            [[event.id for event in events]],
-        )
-        return {event_id: Place(log_id, index) for event_id, log_id, index in cursor.fetchall()}
-
-
-def spellings(identifier: str) -> list[str]:
-    """Return an id as it was given, and as the plain UUID it may stand for."""
-    prefix, _, _ = identifier.rpartition("_")
-    plain = ids.read(prefix, identifier)
-    return [identifier] if plain is None else [identifier, str(plain)]
-
-
-def _made(since: str, until: str) -> Q:
-    """Turn times into bounds of the time-ordered id, so that the list's own index serves them."""
-    condition = Q()
-    if since:
-        condition &= Q(id__gte=_first_id(moment(since, "/query/from")))
-    if until:
-        condition &= Q(id__lt=_first_id(moment(until, "/query/to")))
-    return condition
-
-
-def moment(text: str, pointer: str) -> datetime:
-    """Read a time of a filter; a naive one is UTC.
+def newest(asked: Filter, limit: int) -> list[Listed]:
+    """Give the newest entries that are asked for, of the tenant or, across tenants, of all.
 
     Raises:
-        kernel.errors.Invalid: it is none.
+        kernel.tenancy.TenantRequiredError: no tenant is set.
     """
-    try:
-        read = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise Invalid("An RFC 3339 time is needed here.", pointer=pointer) from error
-    return read if read.tzinfo else read.replace(tzinfo=UTC)
+    fence = _fence()
+    led = next((one for one in asked.conditions if fence and one.leads), None)
+    others = [one for one in asked.conditions if one is not led]
+    if asked.words:
+        others.append(_search(asked, limit, is_fenced=bool(fence)))
+    conditions = [*fence, _range(asked, led), *others]
+    few = len(asked.conditions) <= (_MOST_PREPARED if fence else 0)
+    return _entries(
+        conditions,
+        limit,
+        order=f"e.{led.leads} DESC, e.id DESC" if led else "e.id DESC",
+        is_prepared=few and all(one.is_steady for one in conditions),
+    )
 
 
-def _first_id(at: datetime) -> uuid.UUID:
-    milliseconds = max(0, min(int(at.timestamp() * 1000), 2**48 - 1))
-    return uuid.UUID(int=milliseconds << _MILLISECONDS)
+def entry(event_id: UUID) -> Listed | None:
+    """Give one entry of the tenant or, across tenants, of anybody; None: there is none.
+
+    Raises:
+        kernel.tenancy.TenantRequiredError: no tenant is set.
+    """
+    wanted = [*_fence(), Condition("e.id = {}::uuid", event_id)]
+    found = _entries(wanted, 1, order="e.id", is_prepared=True)
+    return found[0] if found else None
 
 
-def _search(rows: QuerySet[Event], text: str) -> QuerySet[Event]:
-    if not text:
-        return rows
-    if len(text) > _LONGEST_SEARCH or "\x00" in text:
-        raise Invalid("q is a text of at most 200 characters.", pointer="/query/q")
-    if tenant_or_none() is None:
-        return rows.filter(id__in=RawSQL(_SEARCH_ALL, [text]))  # noqa: S611 - bound parameters
-    return rows.filter(RawSQL(_SEARCH_TENANT, [text], BooleanField()))  # noqa: S611 - bound parameters
+def matching(rows: QuerySet[M], words: str) -> QuerySet[M]:
+    """Narrow entries of all tenants by a full-text search of what is sealed."""
+    found = RawSQL(_MATCHING.format("%s"), [words])  # noqa: S611 - bound parameters
+    return rows.filter(id__in=found)
+
+
+def _fence() -> list[Condition]:
+    if isinstance(scope(), AllTenants):
+        return []
+    return [Condition("e.tenant_id = {}::uuid", current_tenant())]
+
+
+def _range(asked: Filter, led: Condition | None) -> Condition:
+    """Bound the ids; with a column that an index leads with, as a range of that index.
+
+    In the index's own order, of which one column is always the same: whatever the planner believes
+    of the value, it takes the index that fits, and a list costs its page and nothing else.
+    """
+    if led is None:
+        return Condition("e.id >= {}::uuid AND e.id < {}::uuid", (asked.since, asked.before))
+    pair = f"(e.{led.leads}, e.id)"
+    text = f"{pair} >= ({{}}::text, {{}}::uuid) AND {pair} < ({{}}::text, {{}}::uuid)"
+    return Condition(text, (led.value, asked.since, led.value, asked.before))
+
+
+def _search(asked: Filter, limit: int, *, is_fenced: bool) -> Condition:
+    """Search; what other conditions may refuse again has to be found whole."""
+    if not is_fenced:
+        return Condition(f"e.id IN ({_MATCHING})", asked.words, is_steady=False)
+    most = None if asked.conditions else limit
+    return Condition(_FOUND, (asked.words, asked.since, asked.before, most))
+
+
+def _entries(
+    conditions: Sequence[Condition], limit: int, *, order: str, is_prepared: bool
+) -> list[Listed]:
+    text = _ENTRIES.format(" AND ".join(one.text for one in conditions), order)
+    values: list[Any] = []
+    for one in conditions:
+        values += one.value if isinstance(one.value, tuple) else (one.value,)
+    values.append(limit)
+    if is_prepared:
+        numbered = text.format(*(f"${number + 1}" for number in range(len(values))))
+        return [Listed._make(row) for row in db.rows(numbered, values)]
+    with db.cursor() as cursor:
+        cursor.execute(text.format(*["%s"] * len(values)), values)
+        return [Listed._make(row) for row in cursor.fetchall()]

@@ -4,7 +4,7 @@ Each has a short transaction of its own, after the request's was rolled back or 
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from audit.actions import ACCESS_DENIED, DATA_READ
@@ -12,6 +12,8 @@ from audit.models import Outcome
 from audit.services.context import Context
 from audit.services.recording import Receipt, record
 from kernel import db
+
+_NOT_AWAITED: Final = "SET LOCAL synchronous_commit = off"
 
 
 def record_denied(
@@ -72,8 +74,7 @@ def record_read(
     The commit does not wait for the disk: a crash may lose the last fraction of a second of reads.
     """
     with db.atomic():
-        with db.cursor() as cursor:
-            cursor.execute("SET LOCAL synchronous_commit = off")
+        db.prepared_row("audit_apart", _NOT_AWAITED, ())
         return record(
             action=action,
             target_type=target_type,

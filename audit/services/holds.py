@@ -8,7 +8,7 @@ import orjson
 
 from audit.actions import HOLD_RELEASED, HOLD_SET
 from audit.models import Hold
-from audit.queries.events import moment, spellings
+from audit.queries.filters import moment, spellings
 from audit.services.recording import audited, record
 from kernel import db
 from kernel.errors import Invalid, NotFound
