@@ -1,7 +1,7 @@
 """What the worker does for usage."""
 
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Final
 
 import structlog
@@ -9,7 +9,14 @@ from django.db import DatabaseError
 from django.db.utils import InterfaceError
 
 from billing.usage.queries import retention
-from billing.usage.services import archiving, attributing, draining, partitions, recounting
+from billing.usage.services import (
+    archiving,
+    attributing,
+    digesting,
+    draining,
+    partitions,
+    recounting,
+)
 from billing.usage.spool import directory_of_spool
 from kernel import db
 from kernel.jobs import job
@@ -19,6 +26,7 @@ EVERY_S: Final = 1.0
 AFTER_FAILURE_S: Final = 5.0
 DAILY_S: Final = 86_400.0
 ATTRIBUTION_S: Final = 30.0
+DIGESTS_S: Final = 60.0
 _log = structlog.get_logger("innkeeper.usage")
 
 
@@ -75,6 +83,30 @@ def run_attribution(stop: threading.Event) -> None:
             attributing.attribute_all()
         except (DatabaseError, InterfaceError) as error:
             _log.warning("attribution.failed", error=str(error).strip())
+            db.recover()
+            wait = AFTER_FAILURE_S
+        stop.wait(wait)
+
+
+def run_digests(stop: threading.Event) -> None:
+    """Keep digests of days that are over until ``stop`` is set. Any number of workers may.
+
+    Every minute those of changed days are made anew; new days are looked for at the start and
+    whenever another one has become over.
+    """
+    looked: date | None = None
+    while not stop.is_set():
+        wait = DIGESTS_S
+        try:
+            over = (datetime.now(UTC) - digesting.PATIENCE).date()
+            made = digesting.digest_changed(stop)
+            if over != looked:
+                made += digesting.digest_new(stop)
+                looked = over
+            if made:
+                _log.info("digests.made", days=made)
+        except (DatabaseError, InterfaceError) as error:
+            _log.warning("digests.failed", error=str(error).strip())
             db.recover()
             wait = AFTER_FAILURE_S
         stop.wait(wait)

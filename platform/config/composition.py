@@ -19,7 +19,13 @@ from billing.entitlements.services.archiving import on_feature_archived
 from billing.entitlements.services.thresholds import on_quota_due
 from billing.ports import SubscribedPlans
 from billing.subscriptions.events import SubscriptionChanged
-from billing.usage.jobs import run_attribution, run_partitions, run_recounts, run_spool_drain
+from billing.usage.jobs import (
+    run_attribution,
+    run_digests,
+    run_partitions,
+    run_recounts,
+    run_spool_drain,
+)
 from billing.usage.services.recording import MeteredUse
 from billing.usage.spool import note_request
 from config.staff import SignedInStaff
@@ -55,6 +61,7 @@ def compose() -> None:
     services.register("audit-anchors", run_anchors)
     services.register("usage-spool", run_spool_drain)
     services.register("usage-recounts", run_recounts)
+    services.register("usage-digests", run_digests)
     services.register("usage-attribution", run_attribution)
     services.register("usage-partitions", run_partitions)
     for check in AUDIT_CHECKS:

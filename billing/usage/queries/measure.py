@@ -6,14 +6,15 @@ percentiles and levels: exact, slower. Requests (the gate's own meter) come from
 in whole buckets.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
 from billing.usage.models import Aggregation, Meter
 from billing.usage.models.meters import OF_SINGLE_EVENTS, PERCENTILES
-from billing.usage.queries import levels, sources, windows
+from billing.usage.queries import digests, levels, sources, windows
 from billing.usage.queries.archives import newest_archived
 from billing.usage.queries.question import CUSTOMER, SUBJECT, Question, Row
 from kernel import db
@@ -44,11 +45,40 @@ _VALUES: Final[dict[Aggregation, tuple[tuple[str, ...], str]]] = {
         f"trim_scale(({_MIDDLE.format(order='')} + {_MIDDLE.format(order=' DESC')}) * 0.5)",
     ),
     **{
-        name: (("total",), f"percentile_disc({share}) WITHIN GROUP (ORDER BY part.total)")
+        name: (
+            ("total",),
+            f"trim_scale(percentile_disc({share}) WITHIN GROUP (ORDER BY part.total))",
+        )
+        for name, share in PERCENTILES.items()
+    },
+}
+# The same of values in millionths; NaN, which no value is, where one of them does not fit.
+_FITTING: Final = "CASE WHEN bool_and(part.fits) THEN trim_scale({value}) ELSE 'NaN' END"
+_NTH: Final = "percentile_disc({share}) WITHIN GROUP (ORDER BY part.number{order})"
+_IN_MILLIONTHS: Final = {
+    Aggregation.MEDIAN: _FITTING.format(
+        value=f"({_NTH.format(share='0.5', order='')}::numeric"
+        f" + {_NTH.format(share='0.5', order=' DESC')}) * 0.0000005"
+    ),
+    **{
+        name: _FITTING.format(value=_NTH.format(share=share, order="") + " * 0.000001")
         for name, share in PERCENTILES.items()
     },
 }
 _ZERO_WHEN_EMPTY: Final = {Aggregation.COUNT, Aggregation.UNIQUE_COUNT}
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What writes a question's parts, which figures of them it needs, how these become one.
+
+    ``edges_first``: the parts are cut at the windows' edges, which must be known before.
+    """
+
+    parts: Callable[[Question, Sequence[str]], tuple[str, dict[str, Any]]]
+    figures: Sequence[str]
+    value: str
+    edges_first: bool
 
 
 def measure(question: Question) -> list[Row]:
@@ -57,18 +87,29 @@ def measure(question: Question) -> list[Row]:
     Raises:
         kernel.errors.Gone: the meter needs the events themselves, and some were archived.
     """
-    statement, parameters = written(question)
-    with db.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        found = rows_of(question, cursor.fetchall())
+    found = _asked(question, by_digests=True)
+    if any(row.value.is_nan() for row in found):
+        found = _asked(question, by_digests=False)
     nothing = not found and not question.group_by and question.window is None
     if nothing and question.meter.aggregation in _ZERO_WHEN_EMPTY:
         return [_nothing(question)]
     return found
 
 
-def written(question: Question) -> tuple[str, dict[str, Any]]:
+def _asked(question: Question, *, by_digests: bool) -> list[Row]:
+    statement, parameters = written(question, numbers_by_digests=by_digests)
+    with db.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return rows_of(question, cursor.fetchall())
+
+
+def written(question: Question, *, numbers_by_digests: bool = False) -> tuple[str, dict[str, Any]]:
     """Write the statement of a question, and its parameters.
+
+    Args:
+        question: what is asked.
+        numbers_by_digests: read percentiles from digests where there are some. Where a value does
+            not fit into these the figure is NaN, and the question is asked once more without.
 
     Raises:
         kernel.errors.Gone: the meter needs the events themselves, and some were archived.
@@ -77,7 +118,19 @@ def written(question: Question) -> tuple[str, dict[str, Any]]:
         _need_events(question)
     if question.meter.aggregation == Aggregation.WEIGHTED_SUM:
         return levels.statement(question, _columns(question))
-    return _whole(question) if question.window is None else _windowed(question)
+    source = _source(question, numbers_by_digests=numbers_by_digests)
+    return _whole(question, source) if question.window is None else _windowed(question, source)
+
+
+def _source(question: Question, *, numbers_by_digests: bool) -> _Source:
+    aggregation = Aggregation(question.meter.aggregation)
+    single = aggregation in OF_SINGLE_EVENTS
+    if not digests.tell(question) or (single and not numbers_by_digests):
+        return _Source(sources.parts, *_VALUES[aggregation], edges_first=False)
+    if single:
+        figures, value = (digests.NUMBER,), _IN_MILLIONTHS[aggregation]
+        return _Source(digests.parts, figures, value, edges_first=True)
+    return _Source(digests.parts, *_VALUES[aggregation], edges_first=True)
 
 
 def rows_of(question: Question, found: Iterable[Sequence[Any]]) -> list[Row]:
@@ -99,20 +152,24 @@ def _need_events(question: Question) -> None:
         )
 
 
-def _whole(question: Question) -> tuple[str, dict[str, Any]]:
+def _whole(question: Question, source: _Source) -> tuple[str, dict[str, Any]]:
     """Write the figure of the asked range; its open ends are those of the events' minutes."""
-    figures, value = _VALUES[Aggregation(question.meter.aggregation)]
     columns = _columns(question)
     first = "date_trunc('minute', min(part.first_at))"
     last = "date_trunc('minute', max(part.latest_at)) + interval '1 minute'"
-    reads = list(figures)
+    reads = list(source.figures)
     if question.start is None or question.end is None:
-        reads += [name for name in ("first_at", "latest_at") if name not in figures]
-    parts, parameters = sources.parts(question, reads)
+        reads += [name for name in ("first_at", "latest_at") if name not in reads]
+    parts, parameters = source.parts(question, reads)
     parameters |= {"asked_start": question.start, "asked_end": question.end}
     start = first if question.start is None else "%(asked_start)s::timestamptz"
     end = last if question.end is None else "%(asked_end)s::timestamptz"
-    selected = [f"CASE WHEN count(*) > 0 THEN {start} END", end, f"({value})::numeric", *columns]
+    selected = [
+        f"CASE WHEN count(*) > 0 THEN {start} END",
+        end,
+        f"({source.value})::numeric",
+        *columns,
+    ]
     written = ["SELECT ", ", ".join(selected), " FROM (", parts, ") AS part"]
     if columns:
         keys = ", ".join(str(3 + place) for place in range(1, len(columns) + 1))
@@ -120,18 +177,18 @@ def _whole(question: Question) -> tuple[str, dict[str, Any]]:
     return "".join(written), parameters
 
 
-def _windowed(question: Question) -> tuple[str, dict[str, Any]]:
+def _windowed(question: Question, source: _Source) -> tuple[str, dict[str, Any]]:
     """Write a row for each window and group that has events."""
-    figures, value = _VALUES[Aggregation(question.meter.aggregation)]
     columns = _columns(question)
-    parts, parameters = sources.parts(question, figures)
+    parts, parameters = source.parts(question, source.figures)
     edges = windows.edges(question, parameters, "(SELECT min(at) FROM part)")
     place = windows.place(question, parameters)
-    selected = [f"{place} AS place", f"({value})::numeric AS value"]
+    selected = [f"{place} AS place", f"({source.value})::numeric AS value"]
     selected += [f"{column} AS key{number}" for number, column in enumerate(columns)]
     keys = ["place", *(f"key{number}" for number in range(len(columns)))]
     shown = [*windows.bounds(question), "found.value", *(f"found.{key}" for key in keys[1:])]
-    written = ["WITH part AS (", parts, ")", *([", edge AS (", edges, ")"] if edges else [])]
+    named = [f"part AS ({parts})", *([f"edge AS ({edges})"] if edges else [])]
+    written = ["WITH ", ", ".join(reversed(named) if source.edges_first else named)]
     written += [" SELECT ", ", ".join(shown), " FROM ("]
     written += ["SELECT ", ", ".join(selected), " FROM part GROUP BY ", ", ".join(keys)]
     written += [") AS found", ", edge" if edges else "", " ORDER BY "]

@@ -7,6 +7,7 @@ Every part has ``tenant_id, subject, groups, at`` (which decides the window) and
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
 
 from billing.usage.models import OPERATOR, Aggregation, Origin
 from billing.usage.models.meters import OF_SINGLE_EVENTS
@@ -30,7 +31,7 @@ _DISTINCT: Final = {
     "at": "r.bucket AS at",
     "value": "r.value",
 }
-_RAW: Final = {
+RAW: Final = {
     "at": "r.time AS at",
     "count": "1 AS count",
     **{name: f"r.number AS {name}" for name in ("total", "lowest", "highest", "latest")},
@@ -96,31 +97,37 @@ def kept(question: Question, figures: Sequence[str]) -> tuple[str, dict[str, Any
     if question.meter.origin == Origin.GATE:
         parameters: dict[str, Any] = {}
         return _gate(question, figures, parameters), parameters
-    return _written(question, figures, *_split(question))
+    return _written(question, figures, *split(question))
 
 
 def _written(
     question: Question, figures: Sequence[str], buckets: Span | None, edges: list[Span]
 ) -> tuple[str, dict[str, Any]]:
     parameters: dict[str, Any] = {"meter": question.meter.id}
-    narrowed = _narrowed(question, parameters)
+    shared = narrowed(question, parameters)
     written = []
     if buckets is not None:
         span = _span("r.bucket", "kept", buckets, parameters)
         unique = question.meter.aggregation == Aggregation.UNIQUE_COUNT
         if not unique or set(figures) != {"value"}:
-            written.append(_selected(_KEPT, figures) + _FROM_KEPT + span + narrowed)
+            written.append(_selected(_KEPT, figures) + _FROM_KEPT + span + shared)
         if unique and "value" in figures:
-            written.append(_selected(_DISTINCT, figures) + _FROM_DISTINCT + span + narrowed)
+            written.append(_selected(_DISTINCT, figures) + _FROM_DISTINCT + span + shared)
     for place, piece in enumerate(edges):
         span = _span("r.time", f"raw{place}", piece, parameters)
         if _is_short(piece):
-            written.append(_selected(_RAW, figures) + _FROM_RAW + span + narrowed)
+            written.append(_selected(RAW, figures) + _FROM_RAW + span + shared)
         else:
             span = span.replace("r.time", "event.time")
-            wide = _wide(question, parameters) + span + _WIDE_END + narrowed
-            written.append(_selected(_RAW, figures) + wide)
+            wide = _wide(question, parameters) + span + _WIDE_END + shared
+            written.append(_selected(RAW, figures) + wide)
     return " UNION ALL ".join(written), parameters
+
+
+def tenants(question: Question) -> list[UUID]:
+    """Give the tenants whose figures are asked for; none means all."""
+    tenant = tenant_or_none()
+    return list(question.tenants) or ([] if tenant is None else [tenant])
 
 
 def _wide(question: Question, parameters: dict[str, Any]) -> str:
@@ -156,7 +163,7 @@ def _selected(columns: dict[str, str], figures: Sequence[str]) -> str:
     return _HEAD + ", ".join(columns[name] for name in ("at", *figures))
 
 
-def _split(question: Question) -> tuple[Span | None, list[Span]]:
+def split(question: Question) -> tuple[Span | None, list[Span]]:
     """Cut [start, end) into whole buckets, answered by roll-ups, and edges, answered by events."""
     start, end = question.start, question.end
     if not question.meter.ready or question.window == "MINUTE":
@@ -182,18 +189,17 @@ def _span(column: str, name: str, span: Span, parameters: dict[str, Any]) -> str
     return written
 
 
-def _narrowed(question: Question, parameters: dict[str, Any]) -> str:
+def narrowed(question: Question, parameters: dict[str, Any]) -> str:
     """Write the conditions that all sources share: tenants, subjects, group values."""
     written = ""
-    tenant = tenant_or_none()
-    tenants = list(question.tenants) or ([] if tenant is None else [tenant])
-    parameters["tenant"] = tenant or (tenants[0] if tenants else None)
-    if len(tenants) == 1:  # an equality is estimated better than a list of one
+    asked = tenants(question)
+    parameters["tenant"] = tenant_or_none() or (asked[0] if asked else None)
+    if len(asked) == 1:  # an equality is estimated better than a list of one
         written += " AND r.tenant_id = %(only_tenant)s"
-        parameters["only_tenant"] = tenants[0]
-    elif tenants:
+        parameters["only_tenant"] = asked[0]
+    elif asked:
         written += " AND r.tenant_id = ANY (%(tenants)s)"
-        parameters["tenants"] = tenants
+        parameters["tenants"] = asked
     if question.subjects:
         parameters["subjects"] = list(question.subjects)
         written += " AND r.subject = ANY (%(subjects)s)"
@@ -206,7 +212,7 @@ def _narrowed(question: Question, parameters: dict[str, Any]) -> str:
 
 def _gate(question: Question, figures: Sequence[str], parameters: dict[str, Any]) -> str:
     """Read the gate's buckets, outward to whole ones; the total is kept beside the keys."""
-    _narrowed(question, parameters)
+    narrowed(question, parameters)
     by_key = bool(question.subjects) or "subject" in question.group_by
     end = question.end or _EPOCH + timedelta(days=365_000)
     parameters["first_bucket"] = ((question.start or _EPOCH) - _EPOCH) // BUCKET

@@ -1,4 +1,4 @@
-"""Whether roll-ups agree with the ledger they summarise."""
+"""Whether roll-ups agree with the ledger they summarise, and digests with roll-ups."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +14,15 @@ from kernel import db
 
 _BEGINNING: Final = "-infinity"
 _END: Final = "infinity"
+_DIFFERENCES: Final = """
+SELECT bucket, subject, groups, kept::text, recounted::text
+FROM billing_usage_difference(%(meter)s, %(tenant)s, %(start)s, %(end)s)
+UNION ALL
+SELECT day::timestamp AT TIME ZONE 'UTC', subject, groups, kept::text, recounted::text
+FROM billing_usage_digest_differences(%(meter)s, %(tenant)s,
+  (%(start)s::timestamptz AT TIME ZONE 'UTC')::date,
+  (%(end)s::timestamptz AT TIME ZONE 'UTC')::date)
+"""
 _CLOSED: Final = "SELECT tenant_id, month FROM billing_usage_closed"
 _TENANTS: Final = """
 SELECT DISTINCT tenant_id FROM billing_usage_event WHERE type = %s AND tenant_id IS NOT NULL
@@ -45,7 +54,8 @@ def differences(
 ) -> Iterator[Difference]:
     """Compare every ready meter of every tenant with the ledger, over [start, end).
 
-    The bounds must lie on 15-minute edges. Runs across tenants (alias staff), beside ingest.
+    The bounds must lie on 15-minute edges. Runs across tenants (alias staff), beside ingest. The
+    digests of whole days are compared with the quarter hours that they were made of.
     Archived months have no events to compare with: their roll-ups stand as they are.
     """
     for meter in compared(slug):
@@ -75,11 +85,8 @@ def _of(
     meter: Meter, tenant_id: UUID, start: datetime | None, end: datetime | None
 ) -> list[Difference]:
     with db.cursor() as cursor:
-        cursor.execute(
-            "SELECT bucket, subject, groups, kept::text, recounted::text"
-            " FROM billing_usage_difference(%s, %s, %s, %s)",
-            [meter.id, tenant_id, start or _BEGINNING, end or _END],
-        )
+        range_ = {"start": start or _BEGINNING, "end": end or _END}
+        cursor.execute(_DIFFERENCES, {"meter": meter.id, "tenant": tenant_id, **range_})
         return [
             Difference(
                 meter.slug, tenant_id, bucket, subject, tuple(groups), _read(kept), _read(raw)

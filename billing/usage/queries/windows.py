@@ -11,7 +11,7 @@ from typing import Any, Final
 from billing.usage.queries.question import Question, WindowSize
 
 _CIVIL: Final = frozenset({WindowSize.DAY, WindowSize.MONTH})
-_LONGEST: Final = timedelta(days=1100)
+LONGEST: Final = timedelta(days=1100)
 """A start further back is not believed: the edges begin with the first event instead."""
 _AHEAD: Final = timedelta(days=1)
 """Nothing that counts lies further ahead of the clock."""
@@ -53,7 +53,7 @@ def edges(question: Question, parameters: dict[str, Any], first: str) -> str | N
         "zone": question.zone,
         "high": min(question.end or now + _AHEAD, now + _AHEAD),
     }
-    if question.start is not None and now - question.start < _LONGEST:
+    if question.start is not None and now - question.start < LONGEST:
         parameters["low"] = question.start
         first = "%(low)s::timestamptz"
     return _EDGES.format(beginning=_BEGINNING, low=first, high="%(high)s::timestamptz")
