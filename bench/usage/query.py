@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from time import perf_counter
+from time import monotonic, perf_counter, sleep
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -26,9 +26,15 @@ from bench.load.wire import json_request
 from bench.systems import innkeeper
 from bench.systems.innkeeper import Innkeeper
 from bench.systems.server import HOST
+from bench.usage import victims
 from bench.usage.loading import METERS, Month, load
 
 CONNECTIONS: Final = 100
+PATIENCE_S: Final = 900.0
+_OUTDATED: Final = """
+SELECT count(*) FROM billing_usage_outdated
+WHERE day < ((now() - interval '4 hours') AT TIME ZONE 'UTC')::date
+"""
 MOST: Final = 100
 """How many customers and features one call names."""
 CALLS: Final = 11
@@ -73,8 +79,24 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         system = innkeeper.start(folder)
         stack.callback(system.server.close)
         month = load(system, options.tenants, options.events, say)
+        wait_for_digests(system)
         asked = ask(system, month, rate=options.rate, seconds=options.seconds)
     return {"events": options.events, "tenants": options.tenants, **asdict(asked)}
+
+
+def wait_for_digests(system: Innkeeper) -> None:
+    """Wait until the worker has told the days that are over in digests, as it has on any other day.
+
+    Raises:
+        RuntimeError: it is not done in time.
+    """
+    deadline = monotonic() + PATIENCE_S
+    with victims.owner(system.home) as link:
+        while link.execute(_OUTDATED).fetchone() != (0,):
+            if monotonic() > deadline:
+                raise RuntimeError(f"days are without digests after {PATIENCE_S:.0f} s")
+            sleep(1.0)
+        link.execute("VACUUM (ANALYZE) billing_usage_digest, billing_usage_digested")
 
 
 def ask(system: Innkeeper, month: Month, *, rate: float, seconds: float) -> Asked:
