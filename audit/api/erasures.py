@@ -11,10 +11,11 @@ from audit.permissions import MANAGE
 from audit.services.erasure import LONGEST_SUBJECT, erase_subject
 from kernel.authz import Access, Scope
 from kernel.http.endpoint import Endpoint
+from kernel.http.inputs import Input
 from kernel.tenancy import current_tenant
 
 
-class ErasureSerializer(serializers.Serializer[Any]):
+class ErasureSerializer(Input):
     """Whom to erase, and why."""
 
     subject = serializers.CharField(

@@ -19,6 +19,7 @@ from audit.services.ingesting import MOST, Ingested, Submission, ingest
 from kernel.authz import Access, Scope
 from kernel.errors import Invalid, TooLarge
 from kernel.http.endpoint import Endpoint
+from kernel.http.inputs import Input
 from kernel.http.pagination import page
 from kernel.http.schema import PAGE, page_of
 from kernel.ids import encode
@@ -27,14 +28,14 @@ from kernel.tenancy import current_tenant
 SCHEMA_PREFIX = "aus"
 
 
-class PartySerializer(serializers.Serializer[Any]):
+class PartySerializer(Input):
     """Who acted, or what was acted on."""
 
     type = serializers.CharField(max_length=64)
     id = serializers.CharField(max_length=200)
 
 
-class SubmissionSerializer(serializers.Serializer[Any]):
+class SubmissionSerializer(Input):
     """One entry of an application."""
 
     action = serializers.CharField(max_length=128)
@@ -51,7 +52,7 @@ class SubmissionSerializer(serializers.Serializer[Any]):
     request_id = serializers.CharField(max_length=200, required=False, default="")
 
 
-class BatchSerializer(serializers.Serializer[Any]):
+class BatchSerializer(Input):
     """One to a thousand entries."""
 
     events = SubmissionSerializer(many=True)
@@ -71,7 +72,7 @@ class ReceiptsSerializer(serializers.Serializer[Any]):
     items = ReceiptSerializer(many=True)
 
 
-class DeclarationSerializer(serializers.Serializer[Any]):
+class DeclarationSerializer(Input):
     """An action of the tenant's applications."""
 
     id = serializers.CharField(read_only=True)
@@ -148,7 +149,7 @@ def _submissions(body: Any) -> list[Submission]:
         raise Invalid("Send one entry, or events: a list of them.", pointer="/events")
     if len(events) > MOST:
         raise TooLarge(f"At most {MOST} entries at once.", pointer="/events")
-    given = BatchSerializer(data={"events": events})
+    given = BatchSerializer(data=body)
     given.is_valid(raise_exception=True)
     return [_submission(one) for one in given.validated_data["events"]]
 

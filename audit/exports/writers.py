@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, BinaryIO, Final, Protocol, cast
 
 from audit.exports.table import COLUMNS, Row
@@ -9,6 +10,7 @@ from kernel.csv_lines import harmless, written
 from kernel.errors import NotAcceptable
 
 _NUMBERS: Final = frozenset({"leaf_index", "schema"})
+_TIME: Final = "at"
 
 
 class Writer(Protocol):
@@ -44,12 +46,16 @@ class CsvWriter:
 
 
 class ParquetWriter:
-    """One row group for each batch, zstd; the file's footer grows by three kilobytes a group."""
+    """One row group for each batch, zstd; the file's footer grows by three kilobytes a group.
+
+    `at` is a time stamp in UTC, null where pruned.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
         self._arrow, parquet = parquet_library()
         kinds = {name: self._arrow.string() for name in COLUMNS}
         kinds |= {name: self._arrow.int64() for name in _NUMBERS}
+        kinds[_TIME] = self._arrow.timestamp("us", tz="UTC")
         self._schema = self._arrow.schema([(name, kinds[name]) for name in COLUMNS])
         self._writer = parquet.ParquetWriter(
             self._arrow.PythonFile(file, mode="w"), self._schema, compression="zstd"
@@ -57,7 +63,9 @@ class ParquetWriter:
 
     def write(self, rows: Sequence[Row]) -> None:
         """Write a batch."""
-        columns = list(zip(*rows, strict=True)) if rows else [()] * len(COLUMNS)
+        columns: list[Sequence[Any]] = [*zip(*rows, strict=True)] or [()] * len(COLUMNS)
+        at = COLUMNS.index(_TIME)
+        columns[at] = [datetime.fromisoformat(one) if one else None for one in columns[at]]
         arrays = [
             self._arrow.array(column, type=field.type)
             for column, field in zip(columns, self._schema, strict=True)

@@ -113,6 +113,22 @@ def _check_schema(schema: Mapping[str, Any]) -> None:
         Draft202012Validator.check_schema(dict(schema))
     except SchemaError as error:
         raise Invalid(f"No JSON Schema: {error.message}", pointer="/schema") from error
+    properties = schema.get("properties", {})
+    marked = [name for name in personal_of(schema) if properties[name][PERSONAL] is True]
+    if _marks(schema) != len(marked):
+        raise Invalid(
+            f"{PERSONAL} is true or false, and marks a property of the metadata itself: what lies"
+            " deeper would not be committed to.",
+            pointer="/schema",
+        )
+
+
+def _marks(value: object) -> int:
+    """Count the marks in a schema, wherever they stand and whatever they say but false."""
+    if isinstance(value, Mapping):
+        here = PERSONAL in value and value[PERSONAL] is not False
+        return here + sum(_marks(inner) for inner in value.values())
+    return sum(map(_marks, value)) if isinstance(value, list) else 0
 
 
 def _is_flat(schema: object) -> bool:

@@ -12,6 +12,7 @@ import pytest
 from django.core.management import call_command
 from django.test import Client
 
+from audit.encoding.plain import timestamp
 from audit.exports import archive, table
 from audit.exports.writers import CsvWriter, harmless
 from audit.models import Head, Stream
@@ -95,7 +96,9 @@ def test_export__parquet_and_csv__hold_the_same(guest: Guest, tmp_path: Path) ->
     )
     text = zipfile.ZipFile(tmp_path / "platform-0-csv.zip").read("entries.csv").decode()
     content = zipfile.ZipFile(tmp_path / "platform-0-parquet.zip").read("entries.parquet")
-    read = pyarrow.parquet.read_table(io.BytesIO(content)).to_pylist()
+    table_read = pyarrow.parquet.read_table(io.BytesIO(content))
+    assert str(table_read.schema.field("at").type) == "timestamp[us, tz=UTC]"
+    read = [{**one, "at": timestamp(one["at"])} for one in table_read.to_pylist()]
     lines = list(csv.DictReader(io.StringIO(text, newline="")))
     assert tuple(lines[0]) == table.COLUMNS
     assert lines == [{name: str(value) for name, value in one.items()} for one in read]

@@ -195,3 +195,45 @@ def test_schemas__two_at_once__are_versions_one_after_the_other(guest: Guest) ->
 def test_schemas__fault__is_named(guest: Guest, body: dict[str, Any], pointer: str) -> None:
     answer = call("POST", "audit/schemas", guest.key, body)
     assert (answer.status, answer.body["errors"][0]["pointer"]) == (400, pointer)
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        (one(occured_at="2026-01-02T03:04:05Z"), "/events/0/occured_at"),
+        (one(actor={"type": "user", "id": "u-1", "name": "Kim"}), "/events/0/actor/name"),
+        (one(targets=[{"type": "invoice", "id": "1", "x": 1}]), "/events/0/targets/0/x"),
+        ({"events": [one()], "dry_run": True}, "/dry_run"),
+    ],
+)
+def test_ingest__member_that_nobody_knows__is_a_fault_and_not_lost(
+    guest: Guest, body: Any, pointer: str
+) -> None:
+    """What was dropped in silence could never be added to the entry."""
+    answer = send(guest, body)
+    assert answer.status == 400
+    assert [one["pointer"] for one in answer.body["errors"]] == [pointer]
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {"user": {"properties": {"email": {"x-personal": True}}}}},
+        {"allOf": [{"properties": {"email": {"x-personal": True}}}]},
+        {"x-personal": True},
+        {"properties": {"email": {"x-personal": "yes"}}},
+        {"properties": {"emails": {"items": {"x-personal": True}}}},
+    ],
+)
+def test_schema__personal_mark_where_nothing_is_committed_to__is_refused(
+    guest: Guest, schema: dict[str, Any]
+) -> None:
+    """It would be in the clear in every entry, for ever."""
+    answer = call("POST", "audit/schemas", guest.key, {"action": "user.seen", "schema": schema})
+    assert (answer.status, answer.body["errors"][0]["pointer"]) == (400, "/schema")
+
+
+def test_schema__property_marked_as_not_personal__is_taken(guest: Guest) -> None:
+    schema = {"properties": {"email": {"x-personal": True}, "plan": {"x-personal": False}}}
+    body = {"action": "user.seen", "schema": schema}
+    assert call("POST", "audit/schemas", guest.key, body).status == 201
