@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.http import HttpResponseBase, StreamingHttpResponse
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 
@@ -51,7 +52,10 @@ class Export(Endpoint):
     @extend_schema(
         operation_id="audit_export_read",
         parameters=[STREAM, FORM, FIRST],
-        responses={(200, "application/x-ndjson"): str},
+        responses={
+            (200, "application/x-ndjson"): str,
+            (200, "application/zip"): OpenApiTypes.BINARY,
+        },
     )
     def get(self, request: Request, **_: Any) -> HttpResponseBase:
         """Stream a manifest (size, root, signed checkpoint) and every place of the log in order.

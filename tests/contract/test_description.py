@@ -29,6 +29,11 @@ def test_operations__all_but_public_ones__ask_for_a_key():
     }
 
 
+def test_audit_export__in_each_of_its_formats__has_its_media_type_described():
+    answer = DESCRIPTION["paths"]["/api/v1/audit/export"]["get"]["responses"]["200"]
+    assert set(answer["content"]) == {"application/x-ndjson", "application/zip"}
+
+
 def alternatives(part: Any, where: str) -> Iterator[tuple[str, list[Any]]]:
     """Walk the description; a value that meets two of them meets none (JSON Schema, oneOf)."""
     if isinstance(part, dict):
