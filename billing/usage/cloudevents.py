@@ -30,7 +30,7 @@ Reference = Annotated[str, msgspec.Meta(max_length=LONGEST_REFERENCE)]
 _NO_DATA: Final = msgspec.Raw(b"null")
 _JSON_TYPES: Final = frozenset({"application/json"})
 _SINGLE: Final = "application/cloudevents+json"
-_BATCH: Final = "application/cloudevents-batch+json"
+BATCH: Final = "application/cloudevents-batch+json"
 _PLAIN: Final = "application/json"
 
 
@@ -71,7 +71,7 @@ def decode(
     media, charset = media_type(content_type)
     if charset not in {"", "utf-8", "utf8", "us-ascii"}:
         raise UnsupportedMediaType(f"The charset {charset!r} is not read; send UTF-8.")
-    if media == _BATCH:
+    if media == BATCH:
         events = _decode(_many, body)
     elif media == _SINGLE:
         events = [_decode(_one, body)]
@@ -82,7 +82,7 @@ def decode(
         events = _decode(_many, body) if many else [_decode(_one, body)]
     else:
         raise UnsupportedMediaType(
-            f"Events are read as {_SINGLE}, {_BATCH} or {_PLAIN}, not as {media or 'nothing'}."
+            f"Events are read as {_SINGLE}, {BATCH} or {_PLAIN}, not as {media or 'nothing'}."
         )
     return check(events)
 

@@ -1,6 +1,6 @@
 """Events: reporting them (the hot door) and listing them."""
 
-from collections.abc import Mapping
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
 
@@ -11,6 +11,7 @@ from rest_framework.response import Response
 
 from billing.usage import permissions
 from billing.usage.api import parameters
+from billing.usage.api.arriving import Arriving, arriving, attributes
 from billing.usage.api.lines import take_lines
 from billing.usage.api.reach import reach
 from billing.usage.api.searches import FILTERS, searched
@@ -18,17 +19,15 @@ from billing.usage.api.shapes import EventSerializer, IngestedSerializer
 from billing.usage.cloudevents import LINES, decode, media_type
 from billing.usage.queries import customers
 from billing.usage.queries.events import Listed, search
-from billing.usage.services.grouping import take
+from billing.usage.services.grouping import enter, take
 from billing.usage.services.ingest import Reporter, ingest
 from kernel.authz import Access, PrincipalKind, Scope
-from kernel.gate.presented import credential
 from kernel.gate.wire import hot_staff
-from kernel.http.admittance import bearer
+from kernel.http.admittance import facts_of_request, settle
 from kernel.http.hot import HotEndpoint, HotRequest, LeanResponse, json_response
 from kernel.http.render import dumps
 
 MOST_LISTED: Final = 100
-_HEADER: Final = "HTTP_CE_"
 RECENT: Final = timedelta(hours=72)
 LOOKED_TO: Final = "Innkeeper-Looked-To"
 """The header that says to which time a filtered list has looked, where there are older events."""
@@ -45,6 +44,9 @@ class Events(HotEndpoint):
     @classmethod
     def serve(cls, request: HotRequest, **kwargs: str) -> LeanResponse:
         """Take a report, or list what was reported."""
+        single = arriving(request) if request.method == "POST" else None
+        if single is not None:
+            return cls._take_single(single)
         principal, connection = cls.admit(request)
         if request.method != "POST":
             return cls.listing(request)
@@ -59,12 +61,26 @@ class Events(HotEndpoint):
         content_type = meta.get("CONTENT_TYPE", "")
         if media_type(content_type)[0] == LINES:
             return take_lines(request, reporter)
-        events = decode(request.body, content_type, _attributes(meta))
-        presented = credential(bearer(request)) if len(events) == 1 else None
-        if presented is not None:
-            take(events[0], reporter, presented)
+        events = decode(request.body, content_type, attributes(meta))
+        if len(events) == 1:
+            take(events[0], reporter)
         else:
             ingest(events, **reporter)
+        return LeanResponse(status=204, content_type=None)
+
+    @classmethod
+    def _take_single(cls, single: Arriving) -> LeanResponse:
+        """Take a tenant's single event: admitted and written together with others."""
+        facts = facts_of_request()
+        started = time.perf_counter_ns()
+        arrival = single.arrival
+        admission = enter(arrival)
+        facts.stage("gate", started)
+        settle(arrival.key, cls.access["POST"], admission, facts)
+        if single.fault is not None:
+            raise single.fault
+        if arrival.fault is not None:
+            raise arrival.fault
         return LeanResponse(status=204, content_type=None)
 
     @classmethod
@@ -121,17 +137,6 @@ class Events(HotEndpoint):
         the time to go on from with `to`.
         """
         raise TypeError("served by Events.serve")
-
-
-def _attributes(meta: Mapping[str, Any]) -> dict[str, str]:
-    """Collect the CloudEvents attributes of binary mode from the request's headers."""
-    if "HTTP_CE_ID" not in meta and "HTTP_CE_SPECVERSION" not in meta:
-        return {}
-    return {
-        name.removeprefix(_HEADER).lower(): value
-        for name, value in meta.items()
-        if name.startswith(_HEADER)
-    }
 
 
 def shown(event: Listed) -> dict[str, Any]:

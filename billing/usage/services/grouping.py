@@ -1,31 +1,32 @@
-"""Single events that arrive together are taken together: one statement, one commit for all.
+"""Single events that arrive together are taken together: one commit for all.
 
-The first one goes at once, alone, as if there were no groups. Those that come while it is under way
-wait, and go in one statement when it has ended; the first of them leads. So nobody waits for
-company, and a group is as large as the database is busy. Groups live in one process, one for
-tenants' keys and one for the operator's.
+Tenants' callers are admitted together, too: an event that comes alone is admitted and written in
+two statements, those that come while others are under way in two for all of them (docs/adr/0136).
+Platform keys are admitted each for itself, and only their events go together.
 
 Each caller gets its own answer, after the commit. Where a group fails for whatever reason, each of
-its events goes on alone and has its own error or none: docs/adr/0102.
+its members goes on alone and has its own error or none: docs/adr/0102.
 """
 
-import threading
-from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from enum import Enum, auto
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
+from billing.usage import permissions
 from billing.usage.cloudevents import Event
 from billing.usage.literals import array
 from billing.usage.models import OPERATOR
 from billing.usage.services.ingest import Reporter, columns, hints, ingest, places
-from kernel.errors import Unavailable
-from kernel.gate.presented import Credential, resume
-from kernel.gate.wire import HotConnection, Statement, StatementError
+from kernel.errors import DomainError, Unavailable
+from kernel.gate.admission import Admission, admit
+from kernel.gate.company import Caller, admit_many
+from kernel.gate.presented import resume
+from kernel.gate.wire import HotConnection, Statement, StatementError, hot
+from kernel.together import Together
 
-LARGEST: Final = 64
-"""Events of one group."""
+PERMISSION: Final = permissions.EVENTS_WRITE.name
+WAY: Final = "events"
+"""What is under way is one of these at a time, in each group."""
 LARGEST_DATA: Final = 64 * 1024
 """Bytes of data above which an event goes alone: nobody waits for another's megabyte."""
 _OF_TENANTS: Final = Statement(
@@ -45,126 +46,135 @@ _OF_OPERATOR: Final = Statement(
 )
 
 
-class _State(Enum):
-    WAITING = auto()
-    LEADING = auto()
-    TAKEN = auto()
+@dataclass(slots=True, eq=False)
+class Arrival:
+    """A tenant's caller with its event, and afterwards what became of both.
+
+    ``event`` is None where what was sent is none: its sender is admitted or refused all the same.
+    ``key`` and ``caller`` hold the same credential, as it came and as the database knows it.
+    """
+
+    key: str
+    caller: Caller
+    event: Event | None
+    admission: Admission | None = None
+    through: bool = False
+    new: bool = False
+    fault: DomainError | None = None
+
+
+class Door:
+    """Where tenants' callers come in. ``connection`` is for those who come first or together."""
+
+    def __init__(self, connection: HotConnection | None = None) -> None:
+        self.gathered = Together(self._pass, failures=())
+        self._connection = connection or HotConnection()
+
+    def enter(self, arrival: Arrival) -> Admission:
+        """Admit a caller and take its event, with others if any are waiting.
+
+        The answer is the gate's; where it is VALID, the event has been taken (``new`` tells
+        whether it was new), or ``fault`` is what :func:`ingest` says against it.
+
+        Raises:
+            kernel.errors.Unavailable: the gate does not answer.
+        """
+        self.gathered.do(WAY, arrival)
+        if arrival.admission is None or not arrival.through:
+            return _alone(arrival, hot())
+        return arrival.admission
+
+    def _pass(self, arrivals: Sequence[Arrival]) -> None:
+        """Let some through. Whoever is not through afterwards goes on alone: says nothing of it."""
+        if len(arrivals) == 1:
+            _alone(arrivals[0], self._connection)
+            return
+        try:
+            self._together(arrivals)
+        except (StatementError, Unavailable):
+            return
+
+    def _together(self, arrivals: Sequence[Arrival]) -> None:
+        admissions = admit_many(
+            self._connection, [arrival.caller for arrival in arrivals], PERMISSION
+        )
+        for arrival, admission in zip(arrivals, admissions, strict=True):
+            arrival.admission = admission
+            arrival.through = admission is not None and arrival.event is None
+        writing = [arrival for arrival in arrivals if arrival.admission and arrival.event]
+        if writing:
+            row = self._connection.row(_OF_TENANTS, _values(writing))
+            new = places(row[0] or b"{}")
+            for place, arrival in enumerate(writing):
+                arrival.new = place in new
+                arrival.through = True
+
+
+def _alone(arrival: Arrival, connection: HotConnection) -> Admission:
+    """Do for one what is still to be done, on a connection that is not its group's."""
+    admission = arrival.admission
+    if admission is None:
+        caller = arrival.caller
+        admission = admit(connection, arrival.key, ip=caller.ip, permission=PERMISSION)
+        arrival.admission = admission
+    elif admission.tenant_id is not None:
+        resume(connection, admission.tenant_id)
+    arrival.through = True
+    if admission.code != "VALID" or arrival.event is None:
+        return admission
+    try:
+        arrival.new = (
+            ingest(
+                [arrival.event],
+                tenant_id=admission.tenant_id,
+                key_id=admission.key_id,
+                connection=connection,
+            )
+            == 1
+        )
+    except DomainError as refused:
+        arrival.fault = refused
+    return admission
+
+
+def _values(arrivals: Sequence[Arrival]) -> list[bytes | None]:
+    credentials = {arrival.caller.credential for arrival in arrivals}
+    proofs = [(found.public_id, mac) for found in credentials for mac in found.macs]
+    admissions = [arrival.admission for arrival in arrivals if arrival.admission]
+    return [
+        array([admission.tenant_id for admission in admissions]),
+        array([arrival.caller.credential.public_id for arrival in arrivals]),
+        array([public_id for public_id, _ in proofs]),
+        array([f"\\x{mac.hex()}" for _, mac in proofs]),
+        *columns([arrival.event for arrival in arrivals if arrival.event]),
+    ]
 
 
 @dataclass(slots=True, eq=False)
 class Single:
-    """One event with its caller; ``credential`` is what proves a tenant's to the database."""
+    """An event of the operator's, whose key the gate has admitted on the reporter's connection."""
 
     event: Event
     reporter: Reporter
-    credential: Credential
     new: bool = False
-    state: _State = _State.WAITING
-    turn: threading.Lock = field(default_factory=threading.Lock)
 
 
-class Group:
-    """The events of one process that go the same way. Safe from any number of threads."""
+def take_together(singles: Sequence[Single]) -> None:
+    """Take the operator's events, on the connection of the first.
 
-    def __init__(
-        self, statement: Statement, values: Callable[[Sequence[Single]], list[bytes | None]]
-    ) -> None:
-        self._statement = statement
-        self._values = values
-        self._guard = threading.Lock()
-        self._waiting: deque[Single] = deque()
-        self._busy = False
-
-    @property
-    def busy(self) -> bool:
-        """Whether one is under way, for which others would wait."""
-        return self._busy
-
-    @property
-    def waiting(self) -> int:
-        """How many wait for the one that is under way."""
-        return len(self._waiting)
-
-    def take(self, single: Single, connection: HotConnection) -> bool:
-        """Take an event, with others if any are waiting; tell whether it was new.
-
-        Raises:
-            kernel.errors.DomainError: what :func:`ingest` raises for this event alone.
-        """
-        if self._must_wait(single):
-            single.turn.acquire()
-        if single.state is _State.LEADING:
-            self._lead(single, connection)
-        if single.state is not _State.TAKEN:
-            _alone(single)
-        return single.new
-
-    def _must_wait(self, single: Single) -> bool:
-        with self._guard:
-            if not self._busy:
-                self._busy = True
-                single.state = _State.LEADING
-                return False
-            single.turn.acquire()
-            self._waiting.append(single)
-            return True
-
-    def _lead(self, leader: Single, connection: HotConnection) -> None:
-        """Take all that wait by now, pass the lead on, and let the members go."""
-        with self._guard:
-            members = [self._waiting.popleft() for _ in range(min(len(self._waiting), LARGEST - 1))]
-        try:
-            if members:
-                self._write([leader, *members], connection)
-            else:
-                _alone(leader)
-        finally:
-            self._pass_on()
-            for member in members:
-                member.turn.release()
-
-    def _pass_on(self) -> None:
-        """Let the one that has waited longest lead, or leave the place empty."""
-        with self._guard:
-            if not self._waiting:
-                self._busy = False
-                return
-            following = self._waiting.popleft()
-        following.state = _State.LEADING
-        following.turn.release()
-
-    def _write(self, singles: list[Single], connection: HotConnection) -> None:
-        """Write a group. A failure says nothing about any one of its events: each goes alone."""
-        leader = singles[0]
-        try:
-            row = connection.row(self._statement, self._values(singles))
-        except (StatementError, Unavailable):
-            leader.state = _State.WAITING
-            if not leader.reporter["by_operator"] and leader.reporter["tenant_id"] is not None:
-                resume(connection, leader.reporter["tenant_id"])
-            return
-        new = places(row[0] or b"{}")
-        for place, single in enumerate(singles):
-            single.new = place in new
-            single.state = _State.TAKEN
-
-
-def _alone(single: Single) -> None:
-    single.new = ingest([single.event], **single.reporter) == 1
-    single.state = _State.TAKEN
-
-
-def _values_of_tenants(singles: Sequence[Single]) -> list[bytes | None]:
-    proofs = {
-        (single.credential.public_id, mac) for single in singles for mac in single.credential.macs
-    }
-    return [
-        array([single.reporter["tenant_id"] for single in singles]),
-        array([single.credential.public_id for single in singles]),
-        array([public_id for public_id, _ in proofs]),
-        array([f"\\x{mac.hex()}" for _, mac in proofs]),
-        *columns([single.event for single in singles]),
-    ]
+    Raises:
+        kernel.errors.DomainError: what :func:`ingest` raises, for one.
+        StatementError: of several nothing was taken.
+    """
+    first = singles[0]
+    connection = first.reporter["connection"]
+    if len(singles) == 1 or connection is None:
+        first.new = ingest([first.event], **first.reporter) == 1
+        return
+    row = connection.row(_OF_OPERATOR, _values_of_operator(singles))
+    new = places(row[0] or b"{}")
+    for place, single in enumerate(singles):
+        single.new = place in new
 
 
 def _values_of_operator(singles: Sequence[Single]) -> list[bytes | None]:
@@ -178,30 +188,24 @@ def _values_of_operator(singles: Sequence[Single]) -> list[bytes | None]:
     ]
 
 
-def group_of_tenants() -> Group:
-    """Make a group for events that tenants' keys report, each of its own tenant."""
-    return Group(_OF_TENANTS, _values_of_tenants)
+_door: Final = Door()
+_operator: Final = Together(take_together, failures=(StatementError, Unavailable))
 
 
-def group_of_operator() -> Group:
-    """Make a group for events that platform keys report, on connections of staff."""
-    return Group(_OF_OPERATOR, _values_of_operator)
+def enter(arrival: Arrival) -> Admission:
+    """Do what :meth:`Door.enter` does, with all that come to this process."""
+    return _door.enter(arrival)
 
 
-_tenants: Final = group_of_tenants()
-_operator: Final = group_of_operator()
-
-
-def take(event: Event, reporter: Reporter, credential: Credential) -> bool:
-    """Take one event, committed when this returns; tell whether it was new.
-
-    ``reporter`` names the hot connection, on which the gate has admitted the caller.
+def take(event: Event, reporter: Reporter) -> bool:
+    """Take one event of an admitted caller, committed when this returns; tell whether it was new.
 
     Raises:
         kernel.errors.DomainError: what :func:`ingest` raises.
     """
     connection = reporter["connection"]
-    if connection is None or len(bytes(event.data)) > LARGEST_DATA:
+    if connection is None or not reporter["by_operator"] or len(bytes(event.data)) > LARGEST_DATA:
         return ingest([event], **reporter) == 1
-    group = _operator if reporter["by_operator"] else _tenants
-    return group.take(Single(event, reporter, credential), connection)
+    single = Single(event, reporter)
+    _operator.do(WAY, single)
+    return single.new

@@ -71,6 +71,15 @@ def admit_request(request: Headed, access: Access, connection: HotConnection | N
         named_tenant=named_tenant(request, access),
     )
     facts.stage("gate", started)
+    return settle(key, access, admission, facts)
+
+
+def settle(key: str, access: Access, admission: Admission, facts: RequestContext) -> Principal:
+    """Note the caller that the gate has decided about, and let it in.
+
+    Raises:
+        kernel.errors.DomainError: refused, with the reason that the caller may know.
+    """
     principal = principal_of(admission)
     remember(facts, principal, admission)
     if admission.code != "VALID":

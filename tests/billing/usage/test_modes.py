@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 import requests
 
+from kernel.gate.keys import TENANT, mint
+from tests.billing.house import make_key
 from tests.billing.usage.reports import define, event, total
 
 
@@ -55,3 +57,19 @@ def test_mode__event__is_committed_and_counted_once_in_every_mode(address, house
     assert status == (200 if mode is lines else 204)
     assert again == {200, 204}
     assert total(house.id, meter) == 7
+
+
+@pytest.mark.parametrize("body", [b"{", b'{"id": "x"}', b"[]", b""])
+def test_single__body_is_no_event__is_told_only_to_who_may_report(address, house, body):
+    def answer(key: str) -> tuple[int, str]:
+        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        found = requests.post(f"{address}/api/v1/events", data=body, headers=headers, timeout=20)
+        code = found.json()["code"] if found.content else ""
+        return found.status_code, code
+
+    readers = make_key(house.id, permissions=("events:read",))
+
+    assert answer(mint(TENANT).text) == (401, "invalid_key")
+    assert answer(readers) == (403, "insufficient_permissions")
+    status, code = answer(house.key)
+    assert (status, code) == ((204, "") if body == b"[]" else (400, "invalid_event"))
