@@ -10,8 +10,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from billing import permissions
+from billing.api.balances import balances
 from billing.api.doors import Visit, admit
-from billing.api.grants.shown import balances
 from billing.api.shapes import (
     AccessSerializer,
     EntitlementValueSerializer,

@@ -6,9 +6,12 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from billing.entitlements.models import Override
 from billing.entitlements.services import project
+from billing.subscriptions.models import Subscription
 from billing.subscriptions.services.serial import serialise
 from kernel import db
+from kernel.events.registry import Delivery
 from kernel.gate import alarms, quota
 from kernel.jobs import enqueue, job
 
@@ -41,3 +44,14 @@ def apply_due() -> None:
     """Bring planned changes into force where nobody asks, so that thresholds move with limits."""
     with db.atomic():
         alarms.apply_due()
+
+
+def on_feature_archived(delivery: Delivery) -> None:
+    """Project every tenant anew that has the feature by plan or override, one job a tenant."""
+    key = delivery.payload["feature"]
+    planned = Subscription.objects.filter(ends_at=None, version__features__feature__key=key)
+    own = Override.objects.filter(revoked_at=None, feature__key=key)
+    tenants = set(planned.values_list("tenant_id", flat=True))
+    tenants |= set(own.values_list("tenant_id", flat=True))
+    for tenant_id in sorted(tenants):
+        enqueue(project_tenant, tenant_id=str(tenant_id))

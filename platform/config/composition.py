@@ -13,9 +13,8 @@ from audit.services import requests as audit_requests
 from audit.streams.dispatcher import run_streams
 from audit.streams.jobs import send_test
 from billing.catalog.events import FeatureArchived
-from billing.entitlements.jobs import apply_due, keep_windows, project_tenant
+from billing.entitlements.jobs import apply_due, keep_windows, on_feature_archived, project_tenant
 from billing.entitlements.services import on_subscription_changed
-from billing.entitlements.services.archiving import on_feature_archived
 from billing.entitlements.services.thresholds import on_quota_due
 from billing.ports import SubscribedPlans
 from billing.subscriptions.events import SubscriptionChanged

@@ -1,14 +1,14 @@
 """Entitlements, grants and history as OpenMeter writes them, with exact decimals beside."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import orjson
 
+from billing.api.balances import balances
 from billing.catalog.models.features import FEATURE_PREFIX
 from billing.catalog.models.recurrence import Cadence, Recurrence
 from billing.entitlements.models import EntitlementType, ExpiryUnit, Grant
@@ -147,11 +147,6 @@ def issued_grant(listed: Listed, *, v1: bool) -> dict[str, Any] | None:
         "recurrence": recurring(stream.recurrence),
     }
     return body | ({"expiration": _FOR_EVER} if v1 else {})
-
-
-def balances(grants: Mapping[UUID, Decimal]) -> dict[str, Any]:
-    """Write balances by grant."""
-    return {encode(GRANT_PREFIX, id_): number(amount) for id_, amount in grants.items()}
 
 
 def history(

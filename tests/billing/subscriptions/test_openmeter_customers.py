@@ -8,8 +8,8 @@ from corehttp.exceptions import HttpResponseError, ResourceExistsError, Resource
 from openmeter import Client
 
 from billing.catalog.queries import feature_by_key
+from billing.entitlements.jobs import on_feature_archived
 from billing.entitlements.services import project
-from billing.entitlements.services.archiving import on_feature_archived
 from billing.entitlements.services.overrides import NewOverride, grant
 from kernel import db
 from kernel.events.registry import Delivery
