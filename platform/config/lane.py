@@ -1,7 +1,8 @@
-"""Which routes the fast lane serves: hot endpoints with a fixed path."""
+"""Which routes the fast lane serves: hot endpoints that are asked most."""
 
 from accounts.api.verify import VerifyKey
 from billing.usage.api.events import Events
+from billing.usage.api.figures import Query
 from kernel.health import Health, Livez, Readyz
 from kernel.http.hot import HotEndpoint
 from kernel.http.lane import Application, FastLane
@@ -9,6 +10,7 @@ from kernel.http.lane import Application, FastLane
 ROUTES: dict[str, type[HotEndpoint]] = {
     "api/v1/keys/verify": VerifyKey,
     "api/v1/events": Events,
+    "api/v1/meters/<str:id_or_slug>/query": Query,
     "livez": Livez,
     "readyz": Readyz,
     "health": Health,

@@ -16,7 +16,7 @@ from billing.usage import permissions
 from billing.usage.actions import EVENTS_EXPORTED, USAGE_EXPORTED
 from billing.usage.api import parameters, questions
 from billing.usage.api.events import shown
-from billing.usage.api.figures import CsvRenderer, row_shown
+from billing.usage.api.figures import row_shown
 from billing.usage.api.searches import FILTERS, searched
 from billing.usage.cloudevents import LINES
 from billing.usage.queries import customers, measure, meters
@@ -49,6 +49,13 @@ class LinesRenderer(BaseRenderer):
     def render(self, data: Any, *args: Any, **kwargs: Any) -> bytes:
         """Write a problem document."""
         return OrjsonRenderer().render(data)
+
+
+class CsvRenderer(LinesRenderer):
+    """The same for tables."""
+
+    media_type = "text/csv"
+    format = "csv"
 
 
 class UsageExport(Endpoint):
