@@ -5,8 +5,10 @@ that does not contain that state is found out by it. Put the directory on anothe
 where you can.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 from uuid import UUID
 
 from django.conf import settings
@@ -15,9 +17,15 @@ from audit.c2sp.checkpoint import Checkpoint, parse_checkpoint
 from audit.c2sp.note import parse
 from kernel.files import locked, write_private
 
+_NAME: Final = re.compile("[0-9a-f]{32}")
+
 
 class AnchorAheadError(RuntimeError):
     """The anchor knows another root at this size: this note would fork the log."""
+
+
+class AnchorUnreadableError(RuntimeError):
+    """What lies in an anchor's place is no note: nobody knows which state was published."""
 
 
 def directory() -> Path:
@@ -41,9 +49,16 @@ def keep(log_id: UUID, note: str) -> None:
 
 
 def newest(log_id: UUID) -> Checkpoint | None:
-    """Return the newest anchored checkpoint of a log."""
-    note = newest_note(log_id)
-    return checkpoint_of(note) if note is not None else None
+    """Return the newest anchored checkpoint of a log.
+
+    Raises:
+        AnchorUnreadableError: the file holds something else.
+    """
+    try:
+        note = newest_note(log_id)
+        return checkpoint_of(note) if note is not None else None
+    except ValueError as error:
+        raise AnchorUnreadableError(f"the anchor of log {log_id} is no note: {error}") from error
 
 
 def newest_note(log_id: UUID) -> str | None:
@@ -56,7 +71,8 @@ def known_logs() -> Iterator[UUID]:
     """Go through the logs that have an anchored note."""
     if directory().exists():
         for path in sorted(directory().glob("*.note")):
-            yield UUID(path.stem)
+            if _NAME.fullmatch(path.stem):
+                yield UUID(path.stem)
 
 
 def checkpoint_of(note: str) -> Checkpoint:

@@ -35,6 +35,8 @@ def issue(log_id: UUID) -> str:
             anchors.keep(log_id, note)
         except anchors.AnchorAheadError as error:
             raise ForkRefusedError("The log differs from its anchored checkpoint.") from error
+        except anchors.AnchorUnreadableError as error:
+            raise ForkRefusedError("The log's anchored checkpoint cannot be read.") from error
     return note
 
 
@@ -68,7 +70,10 @@ def _sign(log_id: UUID) -> str:
         if row is None:
             raise NotFound
         tenant_id, size, root = row[0], row[1], bytes(row[2])
-        known = anchors.newest(log_id)
+        try:
+            known = anchors.newest(log_id)
+        except anchors.AnchorUnreadableError as error:
+            raise ForkRefusedError("The log's anchored checkpoint cannot be read.") from error
         if known is not None and not contains(log_id, size, known):
             raise ForkRefusedError("The log lacks a state that was published; see audit_verify.")
         origin = row[3]

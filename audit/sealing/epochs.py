@@ -76,7 +76,12 @@ def _tell(head: heads.Head, broken: Broken) -> heads.Placed:
 
 
 def _examine(log_id: UUID) -> Broken | None:
-    known, note = anchors.newest(log_id), anchors.newest_note(log_id)
+    try:
+        known, note = anchors.newest(log_id), anchors.newest_note(log_id)
+    except anchors.AnchorUnreadableError as error:
+        # Nothing is signed for this log until somebody looks; the others go on.
+        _log.error("anchor.unreadable", log=str(log_id), detail=str(error))
+        return None
     if known is None or note is None:
         return None
     with db.cursor() as cursor:

@@ -36,6 +36,8 @@ def states(report: LogReport, log_id: UUID, notes: Sequence[StoredNote]) -> list
             continue
         try:
             found.append((size, _CHECKS[kind](proof, by_size.get(size, "")), where))
+        except KeyError:
+            report.add(Verdict.INVALID, f"{where} is of no kind that there is")
         except (AnchorError, FormatError, ValueError) as error:
             report.add(Verdict.INVALID, f"{where} does not hold: {error}")
     return found

@@ -69,7 +69,7 @@ def check(report: LogReport, index: int, row: Sequence[Any], thorough: Openings)
         return
     try:
         document = _read(leaf)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         report.add(Verdict.INVALID, f"entry {event}: its bytes are no entry: {error}", index)
         return
     wrong = _wrong_column(document, event, columns) or _wrong_blob(document.changes, blob)
@@ -153,14 +153,14 @@ def _each_opens(document: _Leaf, openings: dict[str, Sequence[str]]) -> bool:
     is to know: each field has its opening, and no opening is without a field.
     """
     for path, (salt, value) in openings.items():
-        kind, group, name = _place(path)
-        if kind == "changes":
-            fields = document.changes.get(group)
+        kind, group, name, message = _place(path)
+        if kind == "context":
+            fields = document.context
         else:
-            fields = document.context if kind == "context" else document.context.get(group)
-        if not kind or type(fields) is not dict:
+            fields = document.changes.get(group) if kind else document.context.get(group)
+        if type(fields) is not dict:
             return False
-        if commitment(path, Opening(bytes.fromhex(salt), value)) != fields.get(name):
+        if commitment_to(bytes.fromhex(salt), message + value.encode()) != fields.get(name):
             return False
     return True
 
@@ -193,7 +193,7 @@ def check_state(report: LogReport, index: int, row: Sequence[Any], alias: str) -
         return
     try:
         document = _read_state(leaf)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         report.add(Verdict.INVALID, f"heads entry {row[1]}: its bytes are no state: {error}", index)
         return
     told = (document.log, document.size, document.root)

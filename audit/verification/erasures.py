@@ -110,7 +110,7 @@ def _sealed(row: Sequence[Any]) -> _Told | None:
         return None
     try:
         told = _read(leaf)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     is_one = told.action == PII_ERASED.name and told.stream == Stream.PLATFORM
     return told if is_one else None

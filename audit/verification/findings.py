@@ -14,6 +14,8 @@ class Verdict(StrEnum):
     REORDERED = "reordered"  # the sealed entries stand at each other's places
     REBUILT = "rebuilt"  # the tree agrees with itself and not with a state that was signed
     WITHDRAWN = "withdrawn"  # a checkpoint that left the process is no longer stored
+    BEHIND = "behind"  # a whole log lacks published states: what an older dump leaves
+    UNSIGNED = "unsigned"  # a checkpoint has no good signature of a key of this instance
     GAP = "gap"  # places are not dense, or sealed places have disappeared
     ABSENT = "absent"  # nothing at all is stored of a tenant that was asked for
     UNSEALED = "unsealed"  # a committed entry has had no place for too long

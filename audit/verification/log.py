@@ -28,6 +28,8 @@ from kernel import db
 
 GRACE: Final = 60.0
 """Seconds for which a committed entry may have no place."""
+_AT_ONCE: Final = 1024
+"""Places by which the tree grows: whole tiles, which are hashed level by level."""
 Progress = Callable[[int], None]
 # The lock keeps a month from being swapped (audit.pruning) under the snapshot, which would not see
 # the rows of the new table.
@@ -35,6 +37,9 @@ _SNAPSHOT: Final = (
     "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; "
     "LOCK TABLE ONLY audit_event IN ACCESS SHARE MODE"
 )
+
+
+_IN_FILE: Final = "the anchored checkpoint"
 
 
 class LogVerifier:
@@ -68,7 +73,7 @@ class LogVerifier:
 
         The log may grow meanwhile: all is read from one snapshot, the anchored note before it.
         """
-        in_file = anchors.newest(self._head.log_id)
+        in_file = self._in_file()
         with db.atomic():
             with db.cursor() as cursor:
                 cursor.execute(_SNAPSHOT)
@@ -76,6 +81,20 @@ class LogVerifier:
             self.report.size = self._head.size
             self._run(in_file)
         return self.report
+
+    def _in_file(self) -> Checkpoint | None:
+        """Read the anchored note, which one of our keys must have signed."""
+        try:
+            known = anchors.newest(self._head.log_id)
+            note = anchors.newest_note(self._head.log_id)
+        except anchors.AnchorUnreadableError as error:
+            self.report.add(Verdict.INVALID, str(error))
+            return None
+        if known is not None and note is not None:
+            signed = parse(note)
+            if not any(signed_by(signed, ed) for ed, _ in self._ring.verifiers(known.origin)):
+                self.report.add(Verdict.UNSIGNED, "the anchored note has no signature of ours")
+        return known
 
     def _run(self, in_file: Checkpoint | None) -> None:
         notes = storage.notes(self._head.log_id)
@@ -86,7 +105,7 @@ class LogVerifier:
         ]
         outside = anchored.states(self.report, self._head.log_id, notes)
         if in_file is not None:
-            outside.insert(0, (in_file.size, in_file.root, "the anchored checkpoint"))
+            outside.insert(0, (in_file.size, in_file.root, _IN_FILE))
         states += outside
         faults = sum(self.report.counts.values())
         self._pruned = pruned.announced(self.report, self._head, self._ring)
@@ -137,6 +156,7 @@ class LogVerifier:
         of_heads = self._head.stream == HEADS_STREAM
         check = self._check_state_entry if of_heads else self._check_entry
         expected = self._first
+        growing: list[bytes] = []
         for rows in self._rows(of_heads=of_heads):
             for row in rows:
                 index = row[0]
@@ -146,8 +166,12 @@ class LogVerifier:
                 check(index, row)
                 expected = index + 1
             self.report.checked += len(rows)
-            self._growth.extend([row[1] for row in rows])
+            growing += [row[1] for row in rows]
+            if len(growing) >= _AT_ONCE:
+                self._growth.extend(growing)
+                growing.clear()
             self._progress(len(rows))
+        self._growth.extend(growing)
 
     def _rows(self, *, of_heads: bool) -> Iterator[list[tuple[Any, ...]]]:
         if of_heads:
@@ -232,7 +256,7 @@ class LogVerifier:
             self.report.add(Verdict.INVALID, f"{where} differs from its columns")
         pairs = self._ring.verifiers(self._head.origin)
         if not any(signed_by(note, ed) and signed_by(note, ml) for ed, ml in pairs):
-            self.report.add(Verdict.INVALID, f"{where} has no good signature of ours")
+            self.report.add(Verdict.UNSIGNED, f"{where} has no good signature of ours")
 
     def _check_states(self, states: Sequence[tuple[int, bytes, str]]) -> None:
         """Compare the tree with every state of it that was published.
@@ -242,14 +266,15 @@ class LogVerifier:
         roots = self._growth.roots
         good = [size for size, root, _ in states if roots.get(size) == root]
         is_whole = self._growth.agrees(self._head.root)
+        stored = self._growth.frontier.size
+        is_older = is_whole and all(size <= stored or by == _IN_FILE for size, _, by in states)
         for size, root, where in sorted(states, key=lambda state: state[0]):
             found = roots.get(size)
             if size < self._first or found == root:
                 continue
             if found is None:
-                stored = self._growth.frontier.size
                 detail = f"{where} knows {size} entries, the log has {stored}"
-                self.report.add(Verdict.GAP, detail, stored)
+                self.report.add(Verdict.BEHIND if is_older else Verdict.GAP, detail, stored)
             elif is_whole and size > max(good, default=self._first):
                 since = max(good, default=self._first)
                 detail = f"{where} has another root at size {size}: rebuilt from {since} or later"

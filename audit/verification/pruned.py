@@ -110,6 +110,6 @@ def _told(event_id: UUID, tenant_id: UUID, statement: Statement) -> bool:
         return False
     try:
         told = _read(leaf)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return False
     return told.context.metadata.statement == statement.digest()

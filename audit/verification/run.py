@@ -89,7 +89,10 @@ def _lost_logs(tenant_id: UUID | None, stored: set[UUID]) -> list[LogReport]:
         found -= {head.log_id for head in storage.heads(tenant_id)}
     reports: list[LogReport] = []
     for log_id in sorted(found):
-        known = anchors.newest(log_id)
+        try:
+            known = anchors.newest(log_id)
+        except anchors.AnchorUnreadableError:
+            known = None
         size = f" of {known.size} entries" if known else ""
         report = LogReport(
             log_id, known.origin if known else "", owners.get(log_id, tenant_id or NO_LOG), 0

@@ -53,7 +53,7 @@ def _check_place(report: LogReport, index: int, digest: bytes, head: storage.Sto
         checkpoint = parse_checkpoint(note.text)
         size, root = checkpoint.size, checkpoint.root
         if not any(signed_by(note, ed) for ed, _ in ring().verifiers(head.origin)):
-            report.add(Verdict.INVALID, f"the checkpoint of size {size} is not signed by us")
+            report.add(Verdict.UNSIGNED, f"the checkpoint of size {size} is not signed by us")
     try:
         path = inclusion_proof(DatabaseTiles(head.log_id), index, size)
         check_inclusion(digest, index=index, size=size, path=path, root=root)

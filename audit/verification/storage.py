@@ -1,16 +1,15 @@
 """Reads what is stored, in batches, as the role ``sealer``, which sees every tenant."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, Final
 from uuid import UUID
 
 from kernel import db
 
 BATCH: Final = 5_000
-ROWS: Final = 512
-"""Rows of a stream that are looked at together: few enough to stay in the processor's cache."""
+ROWS: Final = 64
+"""Places that travel together: so few that the server gets the next ones ready meanwhile."""
 PIECE: Final = 1 << 16
 """Places read by one statement: a full tile of the second level."""
 
@@ -35,7 +34,6 @@ _ONE_TEXT: Final = (
 )
 _OF_LOG: Final = "(SELECT h.stream FROM audit_head h WHERE h.log_id = %(log)s)"
 _PLACES: Final = f"""
-COPY (
 SELECT l.leaf_index, l.leaf_hash, l.event_id::text, e.leaf,
        e.leaf_hash = l.leaf_hash AND e.tenant_id = l.tenant_id AND e.stream = {_OF_LOG}
        AND e.tenant_id = {_OF_LOG.replace("stream", "tenant_id")}, {_ONE_TEXT},
@@ -45,11 +43,20 @@ SELECT l.leaf_index, l.leaf_hash, l.event_id::text, e.leaf,
         WHERE b.event_id = l.event_id AND b.tenant_id = e.tenant_id)
 FROM audit_leaf l
 LEFT JOIN audit_event e ON e.id = l.event_id AND e.recorded_at = l.recorded_at
-WHERE l.log_id = %(log)s AND l.leaf_index >= %(first)s AND l.leaf_index < %(past)s
-ORDER BY l.leaf_index
+WHERE l.log_id = %(log)s
+  AND l.leaf_index >= start AND l.leaf_index < least(start + {ROWS}, %(past)s)
+ORDER BY l.leaf_index OFFSET 0
+"""  # noqa: S608 - put together from the constants above
+_TYPES: Final = ("int8[]", "bytea[]", "text[]", "bytea[]", "bool[]", "text[]", "text[]", "text[]")
+_GATHERED: Final = ", ".join(f"array_agg(c{number})" for number in range(len(_TYPES)))
+_NAMES: Final = ", ".join(f"c{number}" for number in range(len(_TYPES)))
+# A row of arrays for many places: the driver takes a third of the time that a row for each takes it.
+_STREAM: Final = f"""
+COPY (
+SELECT batch.* FROM generate_series(%(first)s::bigint, %(past)s - 1, {ROWS}) AS start
+CROSS JOIN LATERAL (SELECT {_GATHERED} FROM ({_PLACES}) AS place ({_NAMES})) AS batch
 ) TO STDOUT (FORMAT BINARY)
 """  # noqa: S608 - put together from the constants above
-_TYPES: Final = ("int8", "bytea", "text", "bytea", "bool", "text", "text", "text")
 # Each place is two probes of a primary key. Left to itself the planner scans and hashes the whole
 # log anew for each piece.
 _PLAN: Final = (
@@ -160,15 +167,11 @@ def places(log_id: UUID, first: int, past: int) -> Iterator[list[tuple[Any, ...]
         for start in range(first, past, PIECE):
             stop = min(start + PIECE, past)
             bounds = {"log": log_id, "first": start, "past": stop}
-            with cursor.copy(_PLACES, bounds) as copy:
+            with cursor.copy(_STREAM, bounds) as copy:
                 copy.set_types(_TYPES)
-                yield from _batches(copy.rows())
-
-
-def _batches(rows: Iterable[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
-    going = iter(rows)
-    while batch := list(islice(going, ROWS)):
-        yield batch
+                for batch in copy.rows():
+                    if batch[0] is not None:  # not one place of them is stored
+                        yield list(zip(*batch, strict=True))
 
 
 def blob(event_id: UUID) -> bytes | None:

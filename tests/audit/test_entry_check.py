@@ -148,6 +148,13 @@ def test_check__bytes_that_are_no_entry__are_named(leaf: bytes) -> None:
     assert "its bytes are no entry" in report.findings[0].detail
 
 
+def test_check__bytes_that_are_no_utf8__are_named() -> None:
+    entry = stored()
+    entry["leaf"] = entry["leaf"].replace(b"usr_1", b"usr_\xff")
+    report = checked(entry)
+    assert (report.first_bad, report.counts) == (0, {Verdict.INVALID: 1})
+
+
 def test_check__leaf_without_request_id__differs_from_the_column() -> None:
     entry = stored()
     document = orjson.loads(entry["leaf"])

@@ -121,7 +121,7 @@ def test_epoch__verifier__keeps_naming_the_loss(tenant_id: UUID, log_id: UUID) -
     epochs.open_epoch(_broken(log_id)[0])
     former, successor = verify(tenant_id).logs
     assert successor.valid
-    assert former.counts == {Verdict.GAP: 1}
+    assert former.counts == {Verdict.BEHIND: 1}
     assert former.findings[0].detail == "the anchored checkpoint knows 20 entries, the log has 12"
 
 

@@ -1,17 +1,19 @@
 """Every kind of tampering by the database's superuser is found, named and placed."""
 
 import json
+import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connections
 
-from audit.sealing import checkpoints, headslog
+from audit.sealing import anchors, checkpoints, epochs, headslog
 from audit.sealing.sealer import Sealer
 from audit.tree.frontier import Frontier
 from audit.verification import storage
@@ -20,7 +22,7 @@ from kernel import db
 from kernel.tenancy import tenant_context
 from tests.audit.logs import changes, rows, say
 from tests.audit.samples import FORGE, SIZE, Sample, rebuild
-from tests.audit.superuser import disarmed
+from tests.audit.superuser import disarmed, superuser
 
 
 @pytest.fixture
@@ -322,6 +324,63 @@ def test_verify__all_entries_but_one_deleted__are_missing(sample: Sample, intact
             [sample.tenant, sample.event(intact)],
         )
     assert sample.verify().counts == {Verdict.MISSING: SIZE - 1}
+
+
+def test_verify__evidence_of_an_anchor_is_none__is_invalid(sample: Sample) -> None:
+    kinds, proofs = ["rfc3161", "witness", "receiver", "unheard_of"], ["", "00", "3003", "— x"]
+    with superuser() as link:
+        link.execute(
+            "INSERT INTO audit_anchor (id, log_id, size, tenant_id, kind, proof) "
+            "SELECT gen_random_uuid(), %s, 300, %s, kind, proof "
+            "FROM unnest(%s::text[]) AS kind, unnest(%s::text[]) AS proof",
+            [sample.log_id, sample.tenant, kinds, proofs],
+        )
+    assert sample.verify().counts == {Verdict.INVALID: 16}
+
+
+def test_verify__anchored_note_is_none__is_invalid_and_nothing_is_signed(
+    sample: Sample, sealer: Sealer
+) -> None:
+    path = anchors.directory() / f"{sample.log_id.hex}.note"
+    path.write_bytes(b"\xff\x00")
+    assert sample.verify().counts == {Verdict.INVALID: 1}
+    assert sample.log_id not in {one.log_id for one in epochs.find_broken()}
+    changes(sample.tenant, 1)
+    sealer.drain()
+    with pytest.raises(checkpoints.ForkRefusedError, match="cannot be read"):
+        checkpoints.issue(sample.log_id)
+    path.unlink()  # the directory is shared
+
+
+def test_verify__signed_by_a_key_that_is_not_ours__is_unsigned(
+    sample: Sample, settings: Any, tmp_path: Path
+) -> None:
+    """As after the keys of the instance were exchanged, or its notes signed by another's."""
+    assert sample.verify().valid
+    shutil.copytree(anchors.directory(), tmp_path / "audit-anchors")
+    settings.INNKEEPER_HOME = tmp_path
+    assert sample.verify().counts == {Verdict.UNSIGNED: 2}
+
+
+def test_verify__database_rolled_back_as_a_whole__is_behind(sample: Sample) -> None:
+    """Nothing in it knows more; the anchor does."""
+    frontier = Frontier()
+    frontier.extend(receipt.leaf_hash for receipt in sample.receipts[:250])
+    with disarmed() as link:
+        for statement in (
+            "DELETE FROM audit_event WHERE id IN (SELECT event_id FROM audit_leaf "
+            "WHERE log_id = %s AND leaf_index >= 250)",
+            "DELETE FROM audit_leaf WHERE log_id = %s AND leaf_index >= 250",
+            "DELETE FROM audit_node WHERE log_id = %s",
+            "DELETE FROM audit_checkpoint WHERE log_id = %s",
+        ):
+            link.execute(statement, [sample.log_id])
+        link.execute(
+            "UPDATE audit_head SET size = 250, root = %s, frontier = %s WHERE log_id = %s",
+            [frontier.root(), frontier.hashes, sample.log_id],
+        )
+    report = sample.verify()
+    assert (report.counts, report.first_bad) == ({Verdict.BEHIND: 1}, 250)
 
 
 def test_verify__heads_log__fixes_each_state(sample: Sample) -> None:
