@@ -14,7 +14,7 @@ from kernel.authz import Access, Scope
 from kernel.errors import Invalid
 from kernel.gate.admission import Question, Verification, verify
 from kernel.gate.limits import Limit
-from kernel.gate.wire import hot
+from kernel.gate.turns import turns
 from kernel.http.admittance import bearer, facts_of_request, refused
 from kernel.http.client import address
 from kernel.http.hot import HotEndpoint, HotRequest, LeanResponse, decode, json_body, json_response
@@ -211,7 +211,7 @@ def ask(caller: str, question: Question, *, ip: str | None) -> Verification:
         kernel.errors.DomainError: the gate does not answer, or the meter is unknown.
     """
     if question.meter is None:
-        return verify(hot(), caller, question, ip=ip, permission=PERMISSION)
+        return verify(turns, caller, question, ip=ip, permission=PERMISSION)
     with db.atomic():
         answer = verify(None, caller, question, ip=ip, permission=PERMISSION)
         if answer.code == "VALID" and answer.tenant_id is not None and question.quantity:

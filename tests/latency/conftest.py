@@ -19,6 +19,7 @@ from bench.latency.counts import Counter
 from bench.latency.routes import Route, routes
 from bench.machine import python_sample
 from kernel import db
+from kernel.gate.turns import turns
 from kernel.gate.wire import hot
 from kernel.postgres import Role
 from tests.database import SessionDatabase
@@ -104,7 +105,8 @@ def delivered_outbox(world: World) -> None:
 @pytest.fixture(scope="session")
 def counter(superuser: psycopg.Connection) -> Counter:
     """Counts statements of the tests' database, read from another one."""
-    return Counter(superuser, connections.settings["default"]["NAME"], lambda: hot().calls)
+    name = connections.settings["default"]["NAME"]
+    return Counter(superuser, name, lambda: hot().calls + turns.calls)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from uuid import UUID
 from kernel import db
 from kernel.gate import keys, peppers
 from kernel.gate.limits import Counts, Limit, standing
+from kernel.gate.turns import Turns
 from kernel.gate.wire import HotConnection, Row, Statement, Value
 from kernel.tenancy.context import set_next
 
@@ -111,7 +112,7 @@ def admit(
 
 
 def verify(
-    connection: HotConnection | None,
+    connection: HotConnection | Turns | None,
     caller: str,
     question: Question,
     *,
@@ -149,7 +150,9 @@ def verify(
     return _verification(_ask(connection, VERIFY, values), question)
 
 
-def _ask(connection: HotConnection | None, statement: Statement, values: list[Value]) -> Row:
+def _ask(
+    connection: HotConnection | Turns | None, statement: Statement, values: list[Value]
+) -> Row:
     if connection is not None:
         return connection.row(statement, values)
     return db.prepared_row(statement.name, statement.sql, values)
