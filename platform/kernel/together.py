@@ -1,8 +1,12 @@
-"""Work that is done for many callers at once while others are at it, and never waits for company.
+"""Work that is done for many callers at once while others are at it.
 
 The first caller of a key goes at once, alone. Those that come while it is under way wait, and when
 it has ended all of them are done in one piece, led by the one that has waited longest. So a piece
 is as large as the work is slow. Queues live in one process.
+
+Nobody waits for company, unless the owner of the work is patient: then a piece that follows upon
+another gives those whose piece has just ended a moment to come again. Without it callers that do
+come again fall into two halves, which are done in turns.
 """
 
 import threading
@@ -29,12 +33,21 @@ class _Place(Generic[T]):
     turn: threading.Lock = field(default_factory=threading.Lock)
 
 
+@dataclass(slots=True, eq=False)
+class _Queue(Generic[T]):
+    """Who waits for the piece that is under way, and for how many a patient leader waits."""
+
+    waiting: deque[_Place[T]] = field(default_factory=deque)
+    expected: int = 0
+    patient: "threading.Lock | None" = None
+
+
 class Together(Generic[T]):
     """Callers' items, gathered by key. Safe from any number of threads.
 
     ``work`` does some items, and notes in each what came of it. Where it fails for several with one
     of ``failures``, that says nothing about any of them: each is then done alone, by its own
-    caller. Done alone it raises what its caller is to see.
+    caller. Done alone it raises what its caller is to see. ``patience`` is in seconds.
     """
 
     def __init__(
@@ -42,18 +55,20 @@ class Together(Generic[T]):
         work: Callable[[Sequence[T]], None],
         failures: tuple[type[Exception], ...],
         largest: int = LARGEST,
+        patience: float = 0.0,
     ) -> None:
         self._work = work
         self._failures = failures
         self._largest = largest
+        self._patience = patience
         self._guard = threading.Lock()
-        self._waiting: dict[Hashable, deque[_Place[T]]] = {}
+        self._queues: dict[Hashable, _Queue[T]] = {}
 
     def waiting(self, key: Hashable) -> int | None:
         """Tell how many wait for the one that is under way; None if none is."""
         with self._guard:
-            found = self._waiting.get(key)
-            return None if found is None else len(found)
+            found = self._queues.get(key)
+            return None if found is None else len(found.waiting)
 
     def do(self, key: Hashable, item: T) -> None:
         """Do an item, with others of its key if any are waiting.
@@ -71,19 +86,25 @@ class Together(Generic[T]):
 
     def _must_wait(self, key: Hashable, place: _Place[T]) -> bool:
         with self._guard:
-            waiting = self._waiting.get(key)
-            if waiting is None:
-                self._waiting[key] = deque()
+            queue = self._queues.get(key)
+            if queue is None:
+                self._queues[key] = _Queue()
                 place.state = _State.LEADING
                 return False
             place.turn.acquire()
-            waiting.append(place)
+            queue.waiting.append(place)
+            if queue.patient is not None and len(queue.waiting) + 1 >= queue.expected:
+                queue.patient.release()
+                queue.patient = None
             return True
 
     def _lead(self, key: Hashable, leader: _Place[T]) -> None:
         """Take all that wait by now, do them, pass the lead on, and let the members go."""
+        queue = self._queues[key]
+        if self._patience:
+            self._wait_for_company(queue)
+        waiting = queue.waiting
         with self._guard:
-            waiting = self._waiting[key]
             members = [waiting.popleft() for _ in range(min(len(waiting), self._largest - 1))]
         places = [leader, *members]
         leader.state = _State.WAITING
@@ -95,17 +116,29 @@ class Together(Generic[T]):
             if not members:
                 raise
         finally:
-            self._pass_on(key)
+            self._pass_on(key, len(places))
             for member in members:
                 member.turn.release()
 
-    def _pass_on(self, key: Hashable) -> None:
+    def _wait_for_company(self, queue: _Queue[T]) -> None:
+        """Wait until all are there who were when the last piece ended, or for as long as may be."""
+        with self._guard:
+            if len(queue.waiting) + 1 >= queue.expected:
+                return
+            patient = queue.patient = threading.Lock()
+            patient.acquire()
+        patient.acquire(timeout=self._patience)
+        with self._guard:
+            queue.patient = None
+
+    def _pass_on(self, key: Hashable, done: int) -> None:
         """Let the one that has waited longest lead, or forget the key."""
         with self._guard:
-            waiting = self._waiting[key]
-            if not waiting:
-                del self._waiting[key]
+            queue = self._queues[key]
+            if not queue.waiting:
+                del self._queues[key]
                 return
-            following = waiting.popleft()
+            queue.expected = min(done + len(queue.waiting), self._largest)
+            following = queue.waiting.popleft()
         following.state = _State.LEADING
         following.turn.release()

@@ -15,11 +15,11 @@ class HitchError(Exception):
 class Desk:
     """Notes the pieces that it is given; each waits until it is let go."""
 
-    def __init__(self):
+    def __init__(self, patience=0.0):
         self.pieces = []
         self.outcomes = {}
         self.go = threading.Semaphore(0)
-        self.together = Together(self.work, (HitchError,), largest=3)
+        self.together = Together(self.work, (HitchError,), largest=3, patience=patience)
         self.threads = []
 
     def work(self, items):
@@ -97,3 +97,40 @@ def test_together__first_one_fails__is_not_tried_twice_and_others_go_on(desk):
 
     assert desk.pieces == [["bad"], ["b"]]
     assert desk.outcomes == {"bad": "failed", "b": "done"}
+
+
+def test_together__patient__waits_for_those_who_were_just_done():
+    desk = Desk(patience=30.0)
+    for item in ("a", "b"):
+        desk.send(item)
+    desk.go.release()
+    until("the first is done", lambda: "a" in desk.outcomes)
+    assert desk.pieces == [["a"]]
+
+    desk.send("c")
+    desk.finish()
+
+    assert desk.pieces == [["a"], ["b", "c"]]
+    assert desk.outcomes == dict.fromkeys("abc", "done")
+
+
+def test_together__patient__does_not_wait_for_ever():
+    desk = Desk(patience=0.001)
+    for item in ("a", "b"):
+        desk.send(item)
+
+    desk.finish()
+
+    assert desk.pieces == [["a"], ["b"]]
+    assert desk.together.waiting("key") is None
+
+
+def test_together__patient__does_not_wait_where_all_are_there():
+    desk = Desk(patience=30.0)
+    for item in ("a", "b", "c", "d"):
+        desk.send(item)
+    desk.go.release()
+    until("the next is at work", lambda: len(desk.pieces) == 2)
+
+    assert desk.pieces[1] == ["b", "c", "d"]
+    desk.finish()

@@ -27,6 +27,8 @@ from kernel.together import Together
 PERMISSION: Final = permissions.EVENTS_WRITE.name
 WAY: Final = "events"
 """What is under way is one of these at a time, in each group."""
+COMPANY_S: Final = 0.001
+"""For how long a group waits for those whose group has just ended: docs/adr/0137."""
 LARGEST_DATA: Final = 64 * 1024
 """Bytes of data above which an event goes alone: nobody waits for another's megabyte."""
 _OF_TENANTS: Final = Statement(
@@ -67,7 +69,7 @@ class Door:
     """Where tenants' callers come in. ``connection`` is for those who come first or together."""
 
     def __init__(self, connection: HotConnection | None = None) -> None:
-        self.gathered = Together(self._pass, failures=())
+        self.gathered = Together(self._pass, failures=(), patience=COMPANY_S)
         self._connection = connection or HotConnection()
 
     def enter(self, arrival: Arrival) -> Admission:
@@ -189,7 +191,9 @@ def _values_of_operator(singles: Sequence[Single]) -> list[bytes | None]:
 
 
 _door: Final = Door()
-_operator: Final = Together(take_together, failures=(StatementError, Unavailable))
+_operator: Final = Together(
+    take_together, failures=(StatementError, Unavailable), patience=COMPANY_S
+)
 
 
 def enter(arrival: Arrival) -> Admission:
