@@ -3,10 +3,14 @@
 ``--of grants``: customers have three grants each beside what their period issues, of other
 priorities and ends, and one grant is voided and one made while all consume. ``--of quota``: nothing
 but the hard limit of their plan. Afterwards what was acknowledged is what the quota counted, what
-the meter shows, and exactly what there was; ``verify_usage`` agrees.
+the meter shows, and exactly what there was; ``verify_usage`` agrees. Every call has an idempotency
+key; one in ``--repeated`` is repeated at once and must be answered alike. How far it is stands on
+stderr. ``cost`` is of one call: CPU of server and database in milliseconds, the transactions that
+the database committed (the gate's and any other's) and the flushes of its log.
 """
 
 import argparse
+import secrets
 import shutil
 import tempfile
 import time
@@ -16,12 +20,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from bench import processes
 from bench.systems import innkeeper
 from bench.systems.innkeeper import Innkeeper
 from bench.usage import racing, victims
 from bench.usage.racing import Errand, Outcome
 
 FEATURE: Final = "processed_units"
+_COMMITS: Final = """
+SELECT (SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()),
+       (SELECT sum(fsyncs) FROM pg_stat_io WHERE object = 'wal')
+"""
 SHARES: Final = {"issue": 40, "first": 30, "last": 20, "late": 10}
 """Percent of the room of a customer that each of its grants holds."""
 
@@ -32,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--customers", type=int, default=4)
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--processes", type=int, default=4)
+    parser.add_argument("--repeated", type=int, default=20)
     parser.add_argument("--of", choices=["grants", "quota"], default="grants")
 
 
@@ -44,7 +54,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         system = innkeeper.start(folder)
         stack.callback(system.server.close)
         kind = GrantRace if options.of == "grants" else Race
-        race = kind(system, options.consumes)
+        race = kind(system, options.consumes, repeated=options.repeated)
         race.prepare(options.customers)
         race.run(options.connections, options.processes)
         return {"of": options.of, **race.findings()}
@@ -56,12 +66,14 @@ class Race:
 
     system: Innkeeper
     consumes: int
+    repeated: int = 0
     customers: list[str] = field(default_factory=list)
     room: int = 0
     """What one customer may use in all, in units."""
     quantity: int = 1
     outcome: Outcome = field(default_factory=Outcome)
     seconds: float = 0.0
+    cost: dict[str, float] = field(default_factory=dict)
 
     def prepare(self, customers: int) -> None:
         """Make customers, and let so much be taken at once that there is not enough."""
@@ -70,20 +82,37 @@ class Race:
         self.room = int(value["totalAvailableGrantAmount"])
         self.quantity = max(2 * self.room * customers // self.consumes, 1)
 
-    def run(self, connections: int, processes: int) -> None:
+    def run(self, connections: int, callers: int) -> None:
         """Let all consume, and change meanwhile what may be changed."""
         paths = [_path(customer, 1) for customer in self.customers]
         errand = Errand(
             self.system.server.port, self.system.platform_key, paths, self.quantity,
-            self.consumes, connections,
+            self.consumes, connections, self.repeated, secrets.token_hex(8),
         )  # fmt: skip
-        with racing.pool(processes) as pool:
+        before = self._spent()
+        with racing.pool(callers, self.consumes) as pool:
             began = time.monotonic()
-            running = racing.start(pool, errand, processes)
+            running = racing.start(pool, errand, callers)
             self.disturb()
             for one in running:
                 self.outcome.add(one.result())
         self.seconds = time.monotonic() - began
+        after = self._spent()
+        calls = sum(self.outcome.answers.values())
+        self.cost = {name: round((after[name] - before[name]) / calls, 3) for name in after}
+
+    def _spent(self) -> dict[str, float]:
+        """Sum up what the system has spent so far."""
+        server = self.system.server
+        with victims.owner(self.system.home) as link:
+            row = link.execute(_COMMITS).fetchone()
+        commits, flushes = row if row is not None else (0, 0)
+        return {
+            "server_ms": 1000 * server.own_cpu_seconds(),
+            "database_ms": 1000 * processes.cpu_seconds(*server.database_roots),
+            "transactions": float(str(commits)),
+            "flushes": float(str(flushes)),
+        }
 
     def disturb(self) -> None:
         """Change nothing."""
@@ -105,10 +134,10 @@ class Race:
         verified = victims.manage(self.system.home, "verify_usage")
         told = {
             name: sum(n for (_, kind), n in self.outcome.answers.items() if kind == name)
-            for name in (racing.TAKEN, racing.REFUSED)
+            for name in (racing.TAKEN, racing.REFUSED, racing.REPEATED)
         }
         return {
-            "consumes": sum(told.values()),
+            "consumes": told[racing.TAKEN] + told[racing.REFUSED],
             **told,
             "quantity": self.quantity,
             "room": self.room * len(self.customers),
@@ -116,7 +145,9 @@ class Race:
             "left_though_asked_for": missed,
             "drift": drift,
             "verify_usage": verified.stdout.strip().splitlines()[-1:],
+            "seconds": round(self.seconds, 1),
             "per_second": round(self.consumes / self.seconds, 1),
+            "cost": self.cost,
             "failures": self.outcome.failures[:3],
             "holds": (overshoot, drift, missed) == (0, 0, 0)
             and not self.outcome.failures

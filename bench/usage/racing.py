@@ -1,23 +1,39 @@
-"""Callers in processes of their own who consume as fast as they are answered."""
+"""Callers in processes of their own who consume as fast as they are answered.
+
+Every call has an idempotency key of its own. Some are repeated at once, while others go on: what
+was taken must be answered by the very same bytes, what was refused may be decided anew.
+"""
 
 import http.client
 import multiprocessing
+import sys
 import threading
+import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing.sharedctypes import Synchronized
 from typing import Final
 
 from bench.systems.server import HOST
 
 TAKEN: Final = "taken"
 REFUSED: Final = "refused"
+REPEATED: Final = "repeated"
 TIMEOUT_S: Final = 120.0
+_TOLD_EVERY_S: Final = 5.0
+_STEP: Final = 50
+"""Calls of a process after which it says how far it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """What one process does: ``calls`` times ``quantity`` of the paths in turn."""
+    """What one process does: ``calls`` times ``quantity`` of the paths in turn.
+
+    Of ``repeated`` calls one is repeated with its idempotency key; 0: none.
+    """
 
     port: int
     key: str
@@ -25,6 +41,8 @@ class Errand:
     quantity: int
     calls: int
     connections: int
+    repeated: int = 0
+    name: str = ""
 
 
 @dataclass(slots=True)
@@ -40,6 +58,10 @@ class Outcome:
         self.failures += other.failures
 
 
+_done: "list[Synchronized[int]]" = []
+"""In a process of the pool: the count that all of them share."""
+
+
 def start(pool: ProcessPoolExecutor, errand: Errand, processes: int) -> "list[Future[Outcome]]":
     """Split an errand among the processes of a pool, which go at once."""
     return [
@@ -52,15 +74,43 @@ def start(pool: ProcessPoolExecutor, errand: Errand, processes: int) -> "list[Fu
                 errand.quantity,
                 errand.calls // processes + (place < errand.calls % processes),
                 errand.connections // processes + (place < errand.connections % processes),
+                errand.repeated,
+                f"{errand.name}{place}-",
             ),
         )
         for place in range(processes)
     ]
 
 
-def pool(processes: int) -> ProcessPoolExecutor:
-    """Make a pool whose processes share nothing with this one."""
-    return ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"))
+@contextmanager
+def pool(processes: int, calls: int) -> Iterator[ProcessPoolExecutor]:
+    """Make a pool whose processes share nothing with this one, and tell how far they are."""
+    context = multiprocessing.get_context("spawn")
+    done = context.Value("q", 0)
+    over = threading.Event()
+    teller = threading.Thread(target=_tell, args=(lambda: done.value, calls, over))
+    workers = ProcessPoolExecutor(
+        processes, mp_context=context, initializer=_share, initargs=(done,)
+    )
+    with workers:
+        teller.start()
+        try:
+            yield workers
+        finally:
+            over.set()
+            teller.join()
+
+
+def _share(done: "Synchronized[int]") -> None:
+    _done.append(done)
+
+
+def _tell(done: Callable[[], int], calls: int, over: threading.Event) -> None:
+    began = time.monotonic()
+    while not over.wait(_TOLD_EVERY_S):
+        seconds, count = time.monotonic() - began, done()
+        sys.stderr.write(f"{count} of {calls} calls in {seconds:.0f} s, {count / seconds:.0f}/s\n")
+        sys.stderr.flush()
 
 
 def consume(errand: Errand) -> Outcome:
@@ -71,12 +121,17 @@ def consume(errand: Errand) -> Outcome:
 
     def following() -> int | None:
         with guard:
-            return next(calls, None)
+            number = next(calls, None)
+        if number is not None and number % _STEP == _STEP - 1:
+            for count in _done:
+                with count.get_lock():
+                    count.value += _STEP
+        return number
 
     def work(outcome: Outcome) -> None:
         link = http.client.HTTPConnection(HOST, errand.port, timeout=TIMEOUT_S)
         while not outcome.failures and (number := following()) is not None:
-            _call(link, errand, errand.paths[number % len(errand.paths)], outcome)
+            _call(link, errand, number, outcome)
         link.close()
 
     threads = [threading.Thread(target=work, args=(one,)) for one in outcomes]
@@ -90,18 +145,44 @@ def consume(errand: Errand) -> Outcome:
     return together
 
 
-def _call(link: http.client.HTTPConnection, errand: Errand, path: str, outcome: Outcome) -> None:
-    headers = {"Authorization": f"Bearer {errand.key}", "Content-Type": "application/json"}
+def _call(link: http.client.HTTPConnection, errand: Errand, number: int, outcome: Outcome) -> None:
+    """Make one call, and repeat it if its turn has come."""
+    path = errand.paths[number % len(errand.paths)]
+    first = _ask(link, errand, path, number, outcome)
+    if first is None:
+        return
+    outcome.answers[path, first[0]] += 1
+    if errand.repeated and number % errand.repeated == 0:
+        again = _ask(link, errand, path, number, outcome)
+        if again is None:
+            return
+        outcome.answers[path, REPEATED] += 1
+        if first[0] == TAKEN and again != first:
+            outcome.failures.append(f"repeated: {first} became {again}")
+        elif first[0] != again[0]:  # refused, and room was made since
+            outcome.answers[path, REFUSED] -= 1
+            outcome.answers[path, TAKEN] += 1
+
+
+def _ask(
+    link: http.client.HTTPConnection, errand: Errand, path: str, number: int, outcome: Outcome
+) -> tuple[str, bytes] | None:
+    """Ask once; give what it came to and the answer, None for what nobody should be told."""
+    headers = {
+        "Authorization": f"Bearer {errand.key}",
+        "Content-Type": "application/json",
+        "Idempotency-Key": f"{errand.name}{number}",
+    }
     try:
         link.request("POST", f"{path}/consume", f'{{"quantity": {errand.quantity}}}', headers)
         answer = link.getresponse()
         text = answer.read()
     except (OSError, http.client.HTTPException) as error:
         outcome.failures.append(repr(error))
-        return
+        return None
     if answer.status == http.client.OK:
-        outcome.answers[path, TAKEN] += 1
-    elif answer.status == http.client.CONFLICT and b"quota_exceeded" in text:
-        outcome.answers[path, REFUSED] += 1
-    else:
-        outcome.failures.append(f"{answer.status} {text[:200]!r}")
+        return TAKEN, text
+    if answer.status == http.client.CONFLICT and b"quota_exceeded" in text:
+        return REFUSED, text
+    outcome.failures.append(f"{answer.status} {text[:200]!r}")
+    return None

@@ -19,7 +19,8 @@ from kernel.gate.wire import HotConnection, Statement, hot_staff
 from kernel.http.admittance import bearer
 from kernel.http.hot import HotEndpoint, HotRequest
 
-_TENANT_HEADER: Final = "HTTP_INNKEEPER_TENANT"
+TENANT_HEADER: Final = "HTTP_INNKEEPER_TENANT"
+"""Where a platform key names the tenant that it acts for; :func:`admit` fills it in."""
 _BY_KEY: Final = Statement(
     "billing_customer_by_key",
     "SELECT coalesce((SELECT id::text FROM tenants_tenant WHERE slug = $1), '')",
@@ -30,6 +31,8 @@ _CLOSED: Final = Statement(
     "SELECT EXISTS (SELECT FROM tenants_tenant WHERE id = $1::uuid AND status = 'closed')",
     parameters=1,
 )
+_MOST_KEYS: Final = 10_000
+_keys: Final[dict[str, UUID]] = {}
 _MISSING: Final = "There is no such customer."
 
 
@@ -53,7 +56,7 @@ def admit(endpoint: type[HotEndpoint], request: HotRequest, id_or_key: str) -> V
     by_operator = bearer(request).startswith(PLATFORM)
     named = _tenant_of(id_or_key) if by_operator else None
     if named is not None:
-        request.META.setdefault(_TENANT_HEADER, public_id(named))
+        request.META.setdefault(TENANT_HEADER, public_id(named))
     try:
         principal, connection = endpoint.admit(request)
     except NotFound as refused:
@@ -76,5 +79,18 @@ def _tenant_of(id_or_key: str) -> UUID | None:
     named = ids.read(ids.TENANT, id_or_key)
     if named is not None:
         return named
-    found = hot_staff().row(_BY_KEY, [id_or_key.encode()])[0]
-    return UUID(found.decode()) if found else None
+    return _tenant_by_key(id_or_key)
+
+
+def _tenant_by_key(key: str) -> UUID | None:
+    """Find a tenant by its key, which it has for good: what was found once is not asked again."""
+    known = _keys.get(key)
+    if known is None:
+        found = hot_staff().row(_BY_KEY, [key.encode()])[0]
+        if not found:
+            return None
+        known = UUID(found.decode())
+        if len(_keys) >= _MOST_KEYS:
+            _keys.clear()
+        _keys[key] = known
+    return known

@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from billing import permissions
+from billing.api.doors import TENANT_HEADER, admit
 from billing.api.entitlements import lasting
 from billing.api.shapes import (
     CommitSerializer,
@@ -26,20 +27,35 @@ from billing.catalog.models.values import quantity as read_quantity
 from billing.catalog.queries import FeatureFact, feature_fact
 from billing.entitlements.queries.snapshots import snapshot_of
 from billing.entitlements.services import use
+from billing.entitlements.services.consuming import Consumption, consume
 from billing.subscriptions.queries.customers import living_id
 from billing.usage.api import parameters
 from billing.usage.api.figures import number
 from billing.usage.api.reach import reach
 from billing.usage.queries.customers import public_id
-from kernel.authz import Access, Scope, current_principal
+from kernel import idempotency
+from kernel.authz import Access, Principal, PrincipalKind, Scope, current_principal
 from kernel.errors import NotFound
 from kernel.gate.quota import Standing
 from kernel.http.endpoint import Endpoint
-from kernel.ids import InvalidIdError, decode
+from kernel.http.hot import (
+    HotEndpoint,
+    HotRequest,
+    LeanResponse,
+    decode,
+    json_body,
+    json_response,
+)
+from kernel.http.render import dumps
+from kernel.idempotency import Attempt
+from kernel.ids import InvalidIdError
+from kernel.ids import decode as decode_id
 from kernel.tenancy import tenant_context
 
 _CONSUME: Final = Access(permissions.ENTITLEMENTS_CONSUME.name, Scope.ANY_TENANT)
 _DEFAULT_TTL_S: Final = 60
+CONSUME_ROUTE: Final = "api/v1/customers/<str:customer>/entitlements/<str:feature>/consume"
+"""What an idempotency key belongs to, as Django names the route."""
 Subject = Annotated[str, msgspec.Meta(max_length=256)]
 
 
@@ -48,6 +64,9 @@ class Consume(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
 
     quantity: Any = 1
     subject: Subject = ""
+
+
+_consume: Final = msgspec.json.Decoder(Consume)
 
 
 class Reserve(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
@@ -98,7 +117,7 @@ class QuotaEndpoint(Endpoint):
             yield tenant_id, _known(feature_fact(feature))
 
 
-class ConsumeView(QuotaEndpoint):
+class ConsumeView(HotEndpoint):
     """Use at once."""
 
     access: ClassVar = {"POST": _CONSUME}
@@ -110,11 +129,47 @@ class ConsumeView(QuotaEndpoint):
         It is a usage event and counted everywhere when this answers. What does not fit is refused
         with 409 `quota_exceeded` and resetAt, whatever else happens at the same time.
         """
-        given = parameters.body(Consume, request.data)
-        amount = read_quantity(given.quantity, "/quantity")
-        with self.quota(customer, feature) as (tenant_id, fact):
-            used = use.consume(tenant_id, fact, amount, subject=given.subject)
-        return Response(_used(used))
+        raise TypeError("served by serve")
+
+    @classmethod
+    def serve(cls, request: HotRequest, **kwargs: str) -> LeanResponse:
+        """Answer the request."""
+        named = TENANT_HEADER in request.META
+        visit = admit(cls, request, kwargs["customer"])
+        principal = current_principal()
+        given = decode(_consume, json_body(request) or b"{}")
+        fact = _known(visit.snapshot.features.get(kwargs["feature"]))
+        by_operator = principal.kind is not PrincipalKind.TENANT_KEY
+        call = Consumption(
+            tenant_id=visit.tenant_id,
+            by_operator=by_operator,
+            feature=fact,
+            quantity=read_quantity(given.quantity, "/quantity"),
+            subject=given.subject,
+            attempt=_attempt(request, principal, named or not by_operator),
+            write=lambda used: dumps(_used(used)),
+        )
+        answer = consume(call)
+        response = json_response(answer.content)
+        if answer.replayed:
+            response.headers[idempotency.REPLAYED] = "true"
+        return response
+
+
+def _attempt(request: HotRequest, principal: Principal, of_tenant: bool) -> Attempt | None:
+    """Read the idempotency key; its record is the tenant's, or the operator's who named none."""
+    key = request.META.get("HTTP_IDEMPOTENCY_KEY")
+    if key is None:
+        return None
+    return idempotency.attempt_of(
+        key,
+        principal,
+        owner=principal.tenant_id if of_tenant else None,
+        method="POST",
+        route=CONSUME_ROUTE,
+        path=request.path_info,
+        body=request.body,
+    )
 
 
 class ReserveView(QuotaEndpoint):
@@ -190,7 +245,7 @@ def _known(fact: FeatureFact | None) -> FeatureFact:
 
 def _hold(text: str) -> UUID:
     try:
-        return decode(use.HOLD_PREFIX, text)
+        return decode_id(use.HOLD_PREFIX, text)
     except InvalidIdError as error:
         raise NotFound("There is no such reservation.", code="reservation_not_found") from error
 

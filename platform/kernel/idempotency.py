@@ -18,6 +18,7 @@ from rest_framework.response import Response
 from kernel import db, sealing
 from kernel.authz import Principal
 from kernel.errors import Conflict, Invalid, Unprocessable
+from kernel.gate.wire import Call, Statement
 from kernel.http.render import dumps
 
 HEADER = "Idempotency-Key"
@@ -39,13 +40,17 @@ ON CONFLICT (tenant_id, scope) DO UPDATE
    SET fingerprint = EXCLUDED.fingerprint, status = EXCLUDED.status, body = EXCLUDED.body,
        created_at = clock_timestamp()
 """
-_KEEP = """
+_KEEP = Statement(
+    "idempotency_keep",
+    """
 INSERT INTO kernel_idempotency (tenant_id, scope, fingerprint, status, body)
 SELECT * FROM unnest($1::uuid[], $2::bytea[], $3::bytea[], $4::smallint[], $5::bytea[])
 ON CONFLICT (tenant_id, scope) DO UPDATE
    SET fingerprint = EXCLUDED.fingerprint, status = EXCLUDED.status, body = EXCLUDED.body,
        created_at = clock_timestamp()
-"""
+""",
+    parameters=5,
+)
 _PURGE = """
 DELETE FROM kernel_idempotency WHERE created_at < clock_timestamp() - make_interval(hours => %s)
 """
@@ -130,26 +135,15 @@ def running() -> Conflict:
     )
 
 
-def keep_last(replies: Sequence[Reply]) -> None:
-    """Keep what was answered as the last of the open transaction, in one round trip with COMMIT.
-
-    Raises:
-        kernel.db.TransactionRequiredError: none is open.
-    """
-    if replies:
-        db.prepared_last(
-            "idempotency_keep",
-            _KEEP,
-            [
-                _array([reply.attempt.owner for reply in replies]),
-                _array([f"\\\\x{reply.attempt.scope.hex()}" for reply in replies]),
-                _array([f"\\\\x{reply.attempt.fingerprint.hex()}" for reply in replies]),
-                _array([reply.status for reply in replies]),
-                _array(
-                    [f"\\\\x{sealing.seal(reply.content, _PURPOSE).hex()}" for reply in replies]
-                ),
-            ],
-        )
+def keeping(replies: Sequence[Reply]) -> Call:
+    """Give the statement that keeps what was answered, for the transaction of the effects."""
+    return _KEEP, [
+        _array([reply.attempt.owner for reply in replies]),
+        _array([f"\\\\x{reply.attempt.scope.hex()}" for reply in replies]),
+        _array([f"\\\\x{reply.attempt.fingerprint.hex()}" for reply in replies]),
+        _array([reply.status for reply in replies]),
+        _array([f"\\\\x{sealing.seal(reply.content, _PURPOSE).hex()}" for reply in replies]),
+    ]
 
 
 def _array(values: Sequence[object]) -> bytes:

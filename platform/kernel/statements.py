@@ -1,6 +1,7 @@
 """Prepared statements, below psycopg's connection: one alone, or one message with COMMIT."""
 
-from collections.abc import Sequence
+import select
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import psycopg
@@ -66,14 +67,32 @@ def run_and_commit(
 def _answers(pgconn: Any) -> pq.abc.PGresult | None:
     """Read all answers up to the end of the message; return the first fault."""
     fault: pq.abc.PGresult | None = None
+    for result in results(pgconn):
+        if result.status == pq.ExecStatus.FATAL_ERROR and fault is None:
+            fault = result
+    return fault
+
+
+def results(pgconn: Any) -> Iterator[pq.abc.PGresult]:
+    """Go through the answers to one message of a pipeline.
+
+    psycopg's get_result() waits with the interpreter's lock in its hand, so that no thread of the
+    process runs until the disk has answered a COMMIT: wait for the socket instead.
+
+    Raises:
+        psycopg.OperationalError: the connection is lost.
+    """
+    answered = select.poll()
+    answered.register(pgconn.socket, select.POLLIN)
     while True:
+        while pgconn.is_busy():
+            answered.poll()
+            pgconn.consume_input()
         result = pgconn.get_result()
         if result is None:
             if pgconn.status == pq.ConnStatus.BAD:
                 raise psycopg.OperationalError("the connection was lost in the commit")
-            continue
-        status = result.status
-        if status == pq.ExecStatus.PIPELINE_SYNC:
-            return fault
-        if status == pq.ExecStatus.FATAL_ERROR and fault is None:
-            fault = result
+        elif result.status == pq.ExecStatus.PIPELINE_SYNC:
+            return
+        elif result.status != pq.ExecStatus.PIPELINE_ABORTED:
+            yield result

@@ -64,7 +64,7 @@ def consume(tenant_id: UUID, feature: FeatureFact, quantity: Decimal, *, subject
         QuotaUsedUpError: it does not fit; nothing is used.
         kernel.errors.Invalid: the feature is not counted in quotas, or the quantity is not above 0.
     """
-    _check_input(feature, quantity)
+    check_input(feature, quantity)
     with db.atomic():
         checked = _checked(tenant_id, feature.key, feature.meter, quantity)
         event_id = encode(USE_PREFIX, new_id())
@@ -92,7 +92,7 @@ def reserve(
         kernel.errors.Invalid: the feature is not counted in quotas, the quantity is not above 0,
             or the time is not between a second and a day.
     """
-    _check_input(feature, quantity)
+    check_input(feature, quantity)
     if not SHORTEST <= ttl <= LONGEST:
         raise Invalid("A reservation lasts from 1 to 86400 seconds.", pointer="/ttlSeconds")
     with db.atomic():
@@ -159,7 +159,12 @@ def release(tenant_id: UUID, feature: FeatureFact, hold_id: UUID) -> None:
         _ended(tenant_id, feature, hold_id, "released")
 
 
-def _check_input(feature: FeatureFact, quantity: Decimal) -> None:
+def check_input(feature: FeatureFact, quantity: Decimal) -> None:
+    """Look for faults of what is asked for.
+
+    Raises:
+        kernel.errors.Invalid: the feature is not counted in quotas, or the quantity is not above 0.
+    """
     if not feature.has_quota:
         raise Invalid(
             f"{feature.key} is not counted in a quota that can be used.", code="not_consumable"

@@ -7,13 +7,14 @@ from one to the next, since every gate statement sets or clears the tenant itsel
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import psycopg
 from django.conf import settings
 from psycopg import pq
 
+from kernel import statements
 from kernel.errors import Unavailable
 
 STATEMENT_TIMEOUT_MS = 2_000
@@ -39,12 +40,38 @@ class Statement:
         object.__setattr__(self, "formats", formats)
 
 
+Call = tuple[Statement, Sequence[Value]]
+_BEGIN = Statement("begin", "BEGIN", parameters=0)
+_ROLLBACK = Statement("rollback", "ROLLBACK", parameters=0)
+_END: Call = (Statement("commit", "COMMIT", parameters=0), [])
+
+
 class StatementError(Exception):
     """PostgreSQL refused the statement; ``sqlstate`` is its five-character code."""
 
     def __init__(self, sqlstate: str, message: str) -> None:
         super().__init__(f"{sqlstate}: {message}")
         self.sqlstate = sqlstate
+
+
+class InDoubtError(Unavailable):
+    """The connection was lost over a COMMIT: what it was to commit may stand or not."""
+
+
+class _RefusedError(Exception):
+    """PostgreSQL refused a statement of a transaction."""
+
+    def __init__(self, result: pq.abc.PGresult) -> None:
+        super().__init__()
+        self.result = result
+
+
+class _LostError(Exception):
+    """The connection is gone, ``committing`` if a COMMIT was on its way."""
+
+    def __init__(self, *, committing: bool = False) -> None:
+        super().__init__()
+        self.committing = committing
 
 
 class HotConnection:
@@ -74,6 +101,96 @@ class HotConnection:
         result = self._execute(statement, values)
         get = result.get_value
         return [get(0, column) for column in range(result.nfields)]
+
+    def transact(
+        self,
+        calls: Sequence[Call],
+        after: Callable[[list[list[Row]]], Sequence[Call]] | None = None,
+    ) -> list[list[Row]]:
+        """Run statements in one transaction, committed when this returns; give the rows of each.
+
+        They are sent as one message, with COMMIT. With ``after`` what that makes of the rows goes
+        in a second message, and COMMIT with it. A deadlock lets all happen anew, ``after`` too.
+
+        Raises:
+            InDoubtError: the connection was lost over the COMMIT, which may have happened.
+            kernel.errors.Unavailable: no connection, a timeout, or the server is going down;
+                nothing has happened.
+            StatementError: any other refusal; nothing has happened.
+        """
+        left = MAX_REPEATS
+        while True:
+            fresh = self._connection is None
+            try:
+                return self._transacted(calls, after)
+            except _LostError as lost:
+                self.close()
+                if lost.committing:
+                    raise InDoubtError(
+                        "The database did not say whether this was done. Ask again; with an"
+                        " Idempotency-Key it is done once.",
+                        retry_after=1,
+                    ) from lost
+                if fresh:
+                    raise unavailable() from lost
+                # The server closed an idle connection before this reached it.
+            except _RefusedError as refused:
+                if _sqlstate(refused.result) not in REPEATABLE or not left:
+                    raise self._failure(refused.result) from refused
+                left -= 1
+                self._attempt(_ROLLBACK, [])
+
+    def _transacted(
+        self, calls: Sequence[Call], after: Callable[[list[list[Row]]], Sequence[Call]] | None
+    ) -> list[list[Row]]:
+        begun: list[Call] = [(_BEGIN, []), *calls]
+        if after is None:
+            return self._send([*begun, _END])[1:-1]
+        found = self._send(begun)[1:]
+        try:
+            more = after(found)
+        except BaseException:
+            self.close()
+            raise
+        self._send([*more, _END])
+        return found
+
+    def _send(self, calls: Sequence[Call]) -> list[list[Row]]:
+        """Send statements as one message; give the rows of each.
+
+        Raises:
+            _RefusedError: PostgreSQL refused one; none after it was run.
+            _LostError: the connection is gone.
+        """
+        self.calls += 1
+        pgconn = self._open().pgconn
+        for statement, _ in calls:
+            refused = self._prepare(statement)
+            if refused is not None:
+                raise _LostError if self._lost() else _RefusedError(refused)
+        lost = _LostError(committing=calls[-1] is _END)
+        try:
+            pgconn.enter_pipeline_mode()
+            for statement, values in calls:
+                pgconn.send_query_prepared(statement.name.encode(), values, statement.formats)
+            pgconn.pipeline_sync()
+            results = list(statements.results(pgconn))
+            pgconn.exit_pipeline_mode()
+        except psycopg.Error as error:
+            raise lost from error
+        except BaseException:
+            self.close()
+            raise
+        for result in results:
+            if result.status == pq.ExecStatus.FATAL_ERROR:
+                raise _RefusedError(result)
+        return [
+            [
+                [result.get_value(row, column) for column in range(result.nfields)]
+                for row in range(result.ntuples)
+            ]
+            for result in results
+        ]
 
     @property
     def backend(self) -> int:
@@ -109,12 +226,20 @@ class HotConnection:
 
     def _attempt(self, statement: Statement, values: Sequence[Value]) -> pq.abc.PGresult:
         pgconn = self._open().pgconn
+        refused = self._prepare(statement)
+        if refused is not None:
+            return refused
+        return pgconn.exec_prepared(statement.name.encode(), values, statement.formats)  # type: ignore[arg-type]  # None is NULL
+
+    def _prepare(self, statement: Statement) -> pq.abc.PGresult | None:
+        """Prepare a statement at its first use; give the refusal, if it is one."""
         if statement.name not in self._prepared:
+            pgconn = self._open().pgconn
             prepared = pgconn.prepare(statement.name.encode(), statement.sql.encode())
             if prepared.status != pq.ExecStatus.COMMAND_OK:
                 return prepared
             self._prepared.add(statement.name)
-        return pgconn.exec_prepared(statement.name.encode(), values, statement.formats)  # type: ignore[arg-type]  # None is NULL
+        return None
 
     def _open(self) -> psycopg.Connection[tuple[object, ...]]:
         if self._connection is None:

@@ -36,21 +36,24 @@ BEGIN
     at := clock_timestamp();
   END LOOP;
   burning := gate.lock_burns(p_tenant, p_meter);
-  WITH expired AS (
-    UPDATE gate.hold h SET state = 'expired'
-     WHERE h.tenant_id = p_tenant AND h.meter = p_meter AND h.state = 'held'
-       AND h.expires_at <= clock_timestamp()
-       AND EXISTS (SELECT FROM gate.quota q
-                    WHERE q.tenant_id = p_tenant AND q.meter = p_meter
-                      AND q.window_start <= settle_quotas.at AND q.window_end > settle_quotas.at
-                      AND q.window_start <= h.at AND q.window_end > h.at)
-    RETURNING h.at, h.quantity
-  )
-  UPDATE gate.quota q
-     SET reserved = greatest(q.reserved - (SELECT sum(e.quantity) FROM expired e
-                                            WHERE q.window_start <= e.at AND q.window_end > e.at), 0)
-   WHERE q.tenant_id = p_tenant AND q.meter = p_meter
-     AND EXISTS (SELECT FROM expired e WHERE q.window_start <= e.at AND q.window_end > e.at);
+  IF EXISTS (SELECT FROM gate.hold h WHERE h.tenant_id = p_tenant AND h.meter = p_meter
+                AND h.state = 'held' AND h.expires_at <= clock_timestamp()) THEN
+    WITH expired AS (
+      UPDATE gate.hold h SET state = 'expired'
+       WHERE h.tenant_id = p_tenant AND h.meter = p_meter AND h.state = 'held'
+         AND h.expires_at <= clock_timestamp()
+         AND EXISTS (SELECT FROM gate.quota q
+                      WHERE q.tenant_id = p_tenant AND q.meter = p_meter
+                        AND q.window_start <= settle_quotas.at AND q.window_end > settle_quotas.at
+                        AND q.window_start <= h.at AND q.window_end > h.at)
+      RETURNING h.at, h.quantity
+    )
+    UPDATE gate.quota q
+       SET reserved = greatest(q.reserved - (SELECT sum(e.quantity) FROM expired e
+                                              WHERE q.window_start <= e.at AND q.window_end > e.at), 0)
+     WHERE q.tenant_id = p_tenant AND q.meter = p_meter
+       AND EXISTS (SELECT FROM expired e WHERE q.window_start <= e.at AND q.window_end > e.at);
+  END IF;
 END $$;
 
 -- How the quotas of a meter stand at an instant.

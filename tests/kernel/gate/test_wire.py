@@ -1,5 +1,6 @@
 """The short way to PostgreSQL: what it repeats, what it reports, what it forgets."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
@@ -8,7 +9,7 @@ from psycopg import pq
 
 from kernel.errors import Unavailable
 from kernel.gate import wire as module
-from kernel.gate.wire import HotConnection, Statement, StatementError
+from kernel.gate.wire import HotConnection, InDoubtError, Statement, StatementError
 from kernel.http.lane import FastLane
 
 ONE = Statement("test_one", "SELECT $1::int + 1, NULL", parameters=1)
@@ -155,3 +156,78 @@ def test_lane__end_of_a_request__releases_even_where_it_fails(idle_connections):
     with pytest.raises(RuntimeError, match="as asked"):
         FastLane(failing, {})({"PATH_INFO": "/"}, print)
     assert len(idle_connections) == 1
+
+
+LOCAL = Statement("test_local", "SELECT set_config('app.tenant', $1, true)", parameters=1)
+SHOWN = Statement("test_shown", "SELECT current_setting('app.tenant', true)", parameters=0)
+DIVIDED = Statement("test_divided", "SELECT 1 / $1::int", parameters=1)
+
+
+def test_transact__statements__are_one_transaction_and_give_the_rows_of_each(wire):
+    told = wire.transact([(LOCAL, [b"some"]), (SHOWN, []), (ONE, [b"4"])])
+
+    assert told == [[[b"some"]], [[b"some"]], [[b"5", None]]]
+    assert wire.row(SHOWN, [])[0] != b"some"
+
+
+def test_transact__after__is_in_the_same_transaction_and_sees_the_rows(wire):
+    seen = []
+
+    def after(rows):
+        seen.append(rows)
+        return [(SHOWN, [])]
+
+    assert wire.transact([(LOCAL, [b"some"])], after) == [[[b"some"]]]
+    assert seen == [[[[b"some"]]]]
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_transact__a_statement_is_refused__raises_and_leaves_nothing_open(wire, late):
+    bad = (DIVIDED, [b"0"])
+    with pytest.raises(StatementError) as refused:
+        wire.transact([(LOCAL, [b"some"])] if late else [bad], lambda _: [bad])
+
+    assert refused.value.sqlstate == "22012"
+    assert wire.row(ONE, [b"1"]) == [b"2", None]
+
+
+def test_transact__after_raises__rolls_back(wire):
+    def after(_):
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        wire.transact([(LOCAL, [b"some"])], after)
+
+    assert wire.row(ONE, [b"1"]) == [b"2", None]
+
+
+def cut(wire):
+    """End the server's side of a connection, and wait until it is gone."""
+    with psycopg.connect(module.conninfo("default"), autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 10000)", [wire.backend])
+
+
+def test_transact__idle_connection_was_closed__begins_anew(wire):
+    wire.row(ONE, [b"1"])
+    cut(wire)
+
+    assert wire.transact([(ONE, [b"1"])], lambda _: []) == [[[b"2", None]]]
+
+
+def test_transact__connection_is_lost_before_the_commit_is_answered__is_in_doubt(wire):
+    wire.transact([(ONE, [b"1"])], lambda _: [])
+
+    with pytest.raises(InDoubtError):
+        wire.transact([(ONE, [b"1"])], lambda _: cut(wire) or [])
+
+
+def test_transact__while_it_waits__other_threads_run(wire):
+    slow = Statement("test_slow", "SELECT pg_sleep(0.5)", parameters=0)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(wire.transact, [(slow, [])])
+        turns = 0
+        while not waiting.done():
+            turns += 1
+            threading.Event().wait(0.001)
+
+    assert turns > 5
