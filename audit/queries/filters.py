@@ -103,16 +103,16 @@ def spellings(identifier: str) -> list[str]:
 
 
 def moment(text: str, pointer: str) -> datetime:
-    """Read a time of a filter; a naive one is UTC.
+    """Read a time of a filter, as UTC; a naive one is that already.
 
     Raises:
         kernel.errors.Invalid: it is none.
     """
     try:
         read = datetime.fromisoformat(text)
-    except ValueError as error:
+        return read.astimezone(UTC) if read.tzinfo else read.replace(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
         raise Invalid("An RFC 3339 time is needed here.", pointer=pointer) from error
-    return read if read.tzinfo else read.replace(tzinfo=UTC)
 
 
 def _first_id(at: datetime) -> uuid.UUID:

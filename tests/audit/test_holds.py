@@ -55,6 +55,22 @@ def test_erasure__under_a_hold__is_refused_where_it_covers(
     assert erase_subject(tenant_id, "usr_1") == 1
 
 
+def test_hold__zone_that_the_database_does_not_know__is_stored_in_utc(tenant_id: UUID) -> None:
+    """As it was given it would have ended every erasure, and pruning, with an error."""
+    about("usr_1")
+    set_hold(tenant_id, to="2020-01-02T00:00:00+23:59")
+    assert rows("SELECT filter ->> 'to' FROM audit_hold WHERE tenant_id = %s", tenant_id) == [
+        ("2020-01-01T00:01:00+00:00",)
+    ]
+    assert erase_subject(tenant_id, "usr_1") == 1
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
+def test_hold__time_beyond_the_calendar__is_refused(tenant_id: UUID, time: str) -> None:
+    with pytest.raises(Invalid):
+        set_hold(tenant_id, to=time)
+
+
 def test_hold__of_another_tenant__concerns_nobody_else(tenant_id: UUID) -> None:
     about("usr_1")
     set_hold(uuid4())
