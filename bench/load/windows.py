@@ -52,6 +52,15 @@ class Windows:
         few = f"{len(self.fit)} of {len(self.taken)} windows were fit, {self.wanted} needed: {last}"
         return pool([window.result for window in self.taken], few)
 
+    def undisturbed_or_not(self) -> Result | None:
+        """All windows of a sound generator as one result, those included in which the machine was
+        not ours; None if the generator was at fault in any. Others on the machine and slow CPUs
+        add latency and never take any away, so what is good enough here is good enough."""
+        results = [window.result for window in self.taken]
+        if any(result.invalid is not None for result in results):
+            return None
+        return pool(results, None)
+
     def lost(self, stream: str) -> int:
         """Requests without a good answer in any window, fit or not: no noise excuses a count."""
         return sum(_lost(window.result.streams[stream]) for window in self.taken)

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from bench import machine
+from bench import legs, machine
+from bench.claims import Claim
 from bench.load import windows
 from bench.load.open_loop import Plan, Result, Stream, StreamResult
 from bench.load.wire import Request
 from bench.machine import Occupancy
+from bench.statistics import Verdict
 
 PLAN = Plan("127.0.0.1", 1, (Stream("s", 100, (Request("GET", "/"),)),), duration=1.0)
 
@@ -24,6 +26,10 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 def found(latency: float = 1.0, invalid: str | None = None, statuses: int = 200) -> Result:
     stream = StreamResult(planned=2, latencies=[latency, latency], statuses={statuses: 2})
     return Result({"s": stream}, 0.2, {"<=0.2 ms": 2}, 0.1, invalid)
+
+
+def busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine.Occupant, "read", lambda self: Occupancy(1.0, 0.5, 0.3, 0.0, 0.0))
 
 
 def steady() -> float:
@@ -66,7 +72,7 @@ def test_take__each_window__has_other_arrivals() -> None:
 def test_take__others_on_the_machine__is_invalid_in_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(machine.Occupant, "read", lambda self: Occupancy(1.0, 0.5, 0.3, 0.0, 0.0))
+    busy(monkeypatch)
 
     pooled = take(itertools.repeat(found())).pooled()
 
@@ -90,3 +96,33 @@ def test_lost__in_an_unfit_window__counts_all_the_same() -> None:
 
     assert taken.lost("s") == 2
     assert taken.pooled().streams["s"].statuses == {200: 4}
+
+
+def open_claim(latencies: list[float], monkeypatch: pytest.MonkeyPatch) -> Claim:
+    busy(monkeypatch)
+    stream = StreamResult(planned=1000, latencies=latencies, statuses={200: 1000})
+    result = Result({"s": stream}, 0.2, {"<=0.2 ms": 2}, 0.1, None)
+    return legs._open_claim(take(itertools.repeat(result)), "s", 10)
+
+
+def test_open_claim__fast_in_disturbed_windows__is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    claim = open_claim([1.0] * 1000, monkeypatch)
+
+    assert claim.verdict is Verdict.PASS
+    assert "in all 4 windows, disturbed or not" in claim.statement
+
+
+def test_open_claim__slow_in_disturbed_windows__shows_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    claim = open_claim([1.0] * 900 + [11.0] * 100, monkeypatch)
+
+    assert claim.verdict is Verdict.INCONCLUSIVE
+    assert "0 of 4 windows were fit" in claim.reason
+
+
+def test_open_claim__generator_at_fault__shows_nothing_however_fast() -> None:
+    taken = take(itertools.repeat(found(invalid="the generator was late")))
+
+    assert taken.undisturbed_or_not() is None
+    assert legs._open_claim(taken, "s", 10).verdict is Verdict.INCONCLUSIVE
