@@ -18,6 +18,8 @@ SALT_SIZE: Final = 16
 _BLOCK: Final = 64
 _INNER: Final = bytes(one ^ 0x36 for one in range(256))
 _OUTER: Final = bytes(one ^ 0x5C for one in range(256))
+_INNER_REST: Final = b"\x36" * (_BLOCK - SALT_SIZE)
+_OUTER_REST: Final = b"\x5c" * (_BLOCK - SALT_SIZE)
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 
 
@@ -37,7 +39,17 @@ def commit(path: str, value: str) -> tuple[str, Opening]:
 
 def commitment(path: str, opening: Opening) -> str:
     """Return the commitment that the opening leads to at `path`."""
-    digest = _hmac(opening.salt, path.encode() + b"\x00" + opening.value.encode())
+    return commitment_to(opening.salt, message_of(path) + opening.value.encode())
+
+
+def message_of(path: str) -> bytes:
+    """Return what the message of a commitment at `path` begins with; the value follows."""
+    return path.encode() + b"\x00"
+
+
+def commitment_to(salt: bytes, message: bytes) -> str:
+    """Return the commitment to a whole message: for whoever makes many at the same paths."""
+    digest = _hmac(salt, message)
     return PREFIX + b2a_base64(digest, newline=False).translate(_URL_SAFE, b"=").decode()
 
 
@@ -46,10 +58,10 @@ def _hmac(key: bytes, message: bytes) -> bytes:
 
     That takes more than the two hashes (3.6 against 1.3 µs), and a verifier makes millions.
     """
-    if len(key) > _BLOCK:
+    if len(key) != SALT_SIZE:
         return hmac.digest(key, message, "sha256")
-    key = key.ljust(_BLOCK, b"\x00")
-    return sha256(key.translate(_OUTER) + sha256(key.translate(_INNER) + message).digest()).digest()
+    inner = sha256(key.translate(_INNER) + _INNER_REST + message).digest()
+    return sha256(key.translate(_OUTER) + _OUTER_REST + inner).digest()
 
 
 def is_commitment(value: object) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 import orjson
 
-from audit.encoding.commitment import Opening, commitment
+from audit.encoding.commitment import commitment_to, message_of
 from audit.verification.findings import LogReport, Verdict
 from audit.verification.openings import Held, Openings
 from audit.verification.storage import COLUMNS, SEPARATOR
@@ -153,11 +153,12 @@ def _each_opens(document: _Leaf, openings: dict[str, Sequence[str]]) -> bool:
     is to know: each field has its opening, and no opening is without a field.
     """
     for path, (salt, value) in openings.items():
-        kind, group, name, message = _place(path)
-        if kind == "context":
-            fields = document.context
-        else:
-            fields = document.changes.get(group) if kind else document.context.get(group)
+        section, group, name, message = _place(path)
+        if not section:
+            return False
+        fields: Any = document.context if section == "context" else document.changes
+        if group:
+            fields = fields.get(group)
         if type(fields) is not dict:
             return False
         if commitment_to(bytes.fromhex(salt), message + value.encode()) != fields.get(name):
@@ -166,15 +167,20 @@ def _each_opens(document: _Leaf, openings: dict[str, Sequence[str]]) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _place(path: str) -> tuple[str, str, str]:
-    """Split a path into its kind ("": no place for a commitment), the group there, the field."""
-    start, _, rest = path.partition(".")
+def _place(path: str) -> tuple[str, str, str, bytes]:
+    """Split a path into its section of the bytes ("": no place for a commitment), the group in it
+    ("": the section itself) and the field; and give what its commitment's message begins with.
+    """
+    message = message_of(path)
+    section, _, rest = path.partition(".")
     group, _, name = rest.partition(".")
-    if start == "changes" and name:
-        return start, group, name
-    if start != "context":
-        return "", "", path
-    return ("metadata", group, name) if group == "metadata" and name else (start, "", rest)
+    if section == "changes" and name:
+        return section, group, name, message
+    if section != "context":
+        return "", "", path, message
+    if group == "metadata" and name:
+        return section, group, name, message
+    return section, "", rest, message
 
 
 def check_state(report: LogReport, index: int, row: Sequence[Any], alias: str) -> None:

@@ -50,7 +50,7 @@ ORDER BY l.leaf_index OFFSET 0
 _TYPES: Final = ("int8[]", "bytea[]", "text[]", "bytea[]", "bool[]", "text[]", "text[]", "text[]")
 _GATHERED: Final = ", ".join(f"array_agg(c{number})" for number in range(len(_TYPES)))
 _NAMES: Final = ", ".join(f"c{number}" for number in range(len(_TYPES)))
-# A row of arrays for many places: the driver takes a third of the time that a row for each takes it.
+# A row of arrays for many places: the driver takes a third of the time of a row for each place.
 _STREAM: Final = f"""
 COPY (
 SELECT batch.* FROM generate_series(%(first)s::bigint, %(past)s - 1, {ROWS}) AS start
