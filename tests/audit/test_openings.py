@@ -15,10 +15,12 @@ from audit.verification.findings import LogReport, Verdict
 from audit.verification.run import verify
 from audit.verification.single import verify_entry
 from kernel import db
-from kernel.tenancy import across_tenants
+from kernel.ids import encode
+from kernel.tenancy import across_tenants, tenant_context
 from tests.audit.aged import aged, keep, month_of
 from tests.audit.logs import change, erased_before, rows
 from tests.audit.superuser import disarmed
+from tests.guests import call, new_guest
 
 
 def about(person: str, **more: str) -> UUID:
@@ -72,6 +74,18 @@ def test_verify__stored_opening_is_no_opening__is_invalid_at_its_place(
     report = judged(tenant_id)
     assert report.first_bad == 1
     assert Verdict.ERASED not in report.counts
+
+
+@pytest.mark.parametrize("doc", ["[]", "7", '{"changes.after.email": 5}', '{"x": ["00", "y"]}'])
+def test_api__stored_opening_is_no_opening__shows_the_commitment(doc: str) -> None:
+    guest = new_guest()
+    with tenant_context(guest.id):
+        event = about("usr_1")
+    with disarmed() as link:
+        link.execute("UPDATE audit_pii SET doc = %s WHERE event_id = %s", [doc, event])
+    answer = call("GET", f"audit/events/{encode('aud', event)}", guest.key)
+    assert answer.status == 200
+    assert answer.body["changes"]["after"]["email"].startswith("c:")
 
 
 def test_verify__malformed_opening_of_a_large_change__is_invalid(
