@@ -11,6 +11,7 @@ from billing.catalog.models import Feature, Plan, PlanFeature, PlanVersion, Reve
 from billing.catalog.models.features import FEATURE_PREFIX
 from billing.catalog.models.plans import PLAN_PREFIX, PLAN_VERSION_PREFIX
 from billing.catalog.queries import plans_on_offer
+from billing.entitlements.admin import OfTenant
 from billing.entitlements.models import Mode, Override
 from billing.entitlements.models.overrides import OVERRIDE_PREFIX
 from billing.entitlements.services.overrides import (
@@ -20,7 +21,7 @@ from billing.entitlements.services.overrides import (
     pause,
     revoke,
 )
-from billing.subscriptions.models import Subject, Subscription
+from billing.subscriptions.models import CustomerProfile, Subject, Subscription
 from billing.subscriptions.models.subjects import SUBJECT_PREFIX
 from billing.subscriptions.models.subscriptions import SUBSCRIPTION_PREFIX
 from billing.subscriptions.services import assign
@@ -36,15 +37,6 @@ if TYPE_CHECKING:
     _Form = forms.ModelForm[Override]
 else:  # Django's classes take type arguments in its stubs only
     _Inline, _Form = admin.TabularInline, forms.ModelForm
-
-
-class OfTenant(StaffModelAdmin):
-    """A tenant-owned model: its tenant is shown by its public id, and found by it."""
-
-    @admin.display(description="tenant", ordering="tenant_id")
-    def tenant(self, row: Any) -> str:
-        """Show the tenant's id."""
-        return public_id(row.tenant_id) if row.tenant_id else "–"
 
 
 class GrantedFeatures(_Inline):
@@ -70,6 +62,7 @@ class PlanAdmin(StaffModelAdmin):
 
     id_prefix = PLAN_PREFIX
     list_display = ("key", "name", "created_at", "archived_at")
+    list_filter = (("archived_at", admin.EmptyFieldListFilter),)
     search_fields = ("key", "name")
     fields = readonly_fields = ("key", "name", "description", "created_at", "archived_at")
 
@@ -107,6 +100,7 @@ class RevenueTierAdmin(StaffModelAdmin):
 
     list_display = ("key", "name", "lower", "upper", "currency", "plan")
     list_select_related = ("plan",)
+    list_filter = ("plan",)
     search_fields = ("key", "name")
     fields = readonly_fields = list_display
 
@@ -269,3 +263,13 @@ class UsageEventAdmin(OfTenant):
     search_fields = ("event_id", "subject", "type")
     ordering = ("-time", "-seq")
     fields = readonly_fields = (*list_display, "data", "dataschema", "ingested_at")
+
+
+@admin.register(CustomerProfile)
+class CustomerProfileAdmin(OfTenant):
+    """Look up how tenants are billed and described."""
+
+    list_display = ("tenant", "primary_email", "currency", "updated_at")
+    list_filter = ("currency",)
+    search_fields = ("primary_email", "description")
+    fields = readonly_fields = (*list_display, "description", "billing_address", "metadata")
