@@ -1,7 +1,6 @@
 """Entitlements: the value of one, and everything that a customer may use."""
 
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any, ClassVar
 
 import orjson
@@ -33,7 +32,7 @@ from billing.entitlements.queries.values import (
 )
 from billing.entitlements.services import project
 from billing.usage.api import parameters
-from billing.usage.api.figures import number
+from billing.usage.api.figures import both
 from kernel import tenancy
 from kernel.authz import Access, Scope
 from kernel.http.hot import HotEndpoint, HotRequest, LeanResponse, json_response
@@ -84,7 +83,7 @@ class EntitlementValueV2View(EntitlementValueView):
         """Write the answer, with grantBalances where the entitlement is metered."""
         body = shown(value)
         if value is not None and value.metered is not None:
-            body["grantBalances"] = balances(value.metered.grants)
+            body["grantBalances"] = balances(value.grants)
         return body
 
 
@@ -149,7 +148,9 @@ def shown(value: EntitlementValue | None) -> dict[str, Any]:
     if effective.expires_at is not None:
         body["expiresAt"] = effective.expires_at
     if value.metered is not None:
-        return body | {"type": "metered"} | _metered(value, value.metered)
+        body["type"] = "metered"
+        _add_standing(body, value, value.metered)
+        return body
     if isinstance(effective.value, bool) or effective.value is None:
         return body | {"type": "boolean"}
     stored = write(effective.value)
@@ -166,29 +167,24 @@ def lasting(exhausted_at: datetime, now: datetime) -> dict[str, Any]:
     return {"exhaustedAt": exhausted_at, "remainingSeconds": max(int(seconds), 0)}
 
 
-def _metered(value: EntitlementValue, metered: Metered) -> dict[str, Any]:
+def _add_standing(body: dict[str, Any], value: EntitlementValue, metered: Metered) -> None:
     """Write a metered standing. Amounts of what has no bound are left out, and said so."""
-    amounts: dict[str, Decimal | None] = {
-        "balance": metered.balance,
-        "usage": metered.used,
-        "overage": metered.overage,
-        "totalAvailableGrantAmount": metered.limit,
-        "remaining": metered.remaining,
-        "reserved": metered.reserved,
-    }
-    body: dict[str, Any] = {}
-    for name, amount in amounts.items():
+    amounts = (
+        ("balance", metered.balance),
+        ("usage", metered.used),
+        ("overage", metered.overage),
+        ("totalAvailableGrantAmount", metered.limit),
+        ("remaining", metered.remaining),
+        ("reserved", metered.reserved),
+    )
+    for name, amount in amounts:
         if amount is not None:
-            body[name] = number(amount)
-            body[f"{name}Decimal"] = f"{amount:f}"
+            body[name], body[f"{name}Decimal"] = both(amount)
     now = datetime.now(UTC)
     exhausted = metered.exhausted_at(now)
     if exhausted is not None:
-        body |= lasting(exhausted, now)
-    return body | {
-        "unlimited": metered.limit is None,
-        "softLimit": metered.soft,
-        "period": interval_of(value.effective),
-        "periodStart": metered.period.start,
-        "resetAt": metered.period.end,
-    }
+        body.update(lasting(exhausted, now))
+    body["unlimited"] = metered.limit is None
+    body["softLimit"] = metered.soft
+    body["period"] = interval_of(value.effective)
+    body["periodStart"], body["resetAt"] = metered.period.start, metered.period.end

@@ -6,7 +6,7 @@ are counted from the meter.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -43,8 +43,8 @@ class Metered:
     """How a metered entitlement stands in its period. ``limit`` None is unlimited.
 
     Where it burns grants, ``limit`` is all that they grant, the used part of ended ones included,
-    and ``burnt`` is how the gate has them stand. ``grants`` are the balances by grant. ``rate`` is
-    what is used in an hour at present, by the last hour's roll-ups; None is not known.
+    ``burnt`` is how the gate has them stand, and ``grants`` are their balances. ``rate`` is what is
+    used in an hour at present, by the last hour's roll-ups; None is not known.
     """
 
     limit: Decimal | None
@@ -121,10 +121,11 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class EntitlementValue:
-    """One entitlement: the effective value, and its standing if it is metered."""
+    """One entitlement: the effective value, and its standing if it is metered, of which tenant."""
 
     effective: Effective
     metered: Metered | None = None
+    tenant_id: UUID | None = None
 
     @property
     def has_access(self) -> bool:
@@ -132,6 +133,16 @@ class EntitlementValue:
         if self.metered is not None:
             return self.metered.has_access
         return self.effective.granted
+
+    @property
+    def grants(self) -> Mapping[UUID, Decimal]:
+        """Give the balances by grant; a plain allowance is a grant that each period issues."""
+        metered = self.metered
+        if metered is None or metered.burnt is not None:
+            return {} if metered is None else metered.grants
+        if self.tenant_id is None or metered.balance is None:
+            return {}
+        return {plan_stream(self.tenant_id, self.effective.feature.id): metered.balance}
 
 
 def value_now(
@@ -228,11 +239,12 @@ def evaluated(
         return None
     period = Period(standing.start, standing.end)
     rate = _rate(feature, at, period, use)
-    metered = Metered(value.limit, value.soft, standing.used, standing.reserved, period, rate=rate)
+    used, reserved = standing.used, standing.reserved
     if standing.grants is None:
+        metered = Metered(value.limit, value.soft, used, reserved, period, rate=rate)
         return _planned(snapshot, effective, metered)
     grants = {UUID(id_): balance for id_, balance in standing.grants.items()}
-    burnt = replace(metered, limit=standing.available, burnt=standing, grants=grants)
+    burnt = Metered(standing.available, value.soft, used, reserved, period, standing, grants, rate)
     return EntitlementValue(effective, burnt)
 
 
@@ -242,11 +254,7 @@ def _rate(feature: FeatureFact, at: datetime, period: Period, use: Use) -> Decim
 
 
 def _planned(snapshot: Snapshot, effective: Effective, metered: Metered) -> EntitlementValue:
-    """Show a plain allowance as what it is in terms of grants: one that each period issues."""
-    if metered.balance is None:
-        return EntitlementValue(effective, metered)
-    issued = {plan_stream(snapshot.tenant_id, effective.feature.id): metered.balance}
-    return EntitlementValue(effective, replace(metered, grants=issued))
+    return EntitlementValue(effective, metered, snapshot.tenant_id)
 
 
 def _use(

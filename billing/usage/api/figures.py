@@ -37,6 +37,8 @@ from kernel.tenancy import adopted
 
 LARGEST_INTEGER: Final = 2**53
 """Beyond it a JSON number may lose digits; the decimal text never does."""
+_SHORT: Final = 15
+"""Digits that a JSON number holds, whichever they are."""
 _RANGE: Final = [
     OpenApiParameter("from", datetime, description="Default: 24 hours ago."),
     OpenApiParameter("to", datetime),
@@ -142,9 +144,10 @@ def _body(question: Question, rows: list[Row]) -> bytes:
 
 def row_shown(row: Row) -> dict[str, Any]:
     """Render one window and group."""
+    value, text = both(row.value)
     body: dict[str, Any] = {
-        "value": number(row.value),
-        "valueDecimal": format(row.value, "f"),
+        "value": value,
+        "valueDecimal": text,
         "windowStart": row.start,
         "windowEnd": row.end,
         "subject": row.subject,
@@ -153,6 +156,14 @@ def row_shown(row: Row) -> dict[str, Any]:
     if row.tenant_id is not None:
         body["customerId"] = customers.public_id(row.tenant_id)
     return body
+
+
+def both(value: Decimal) -> tuple[int | float, str]:
+    """Give the JSON number nearest to an exact value, and its text."""
+    text = f"{value:f}"
+    if len(text) <= _SHORT and text.isdigit():
+        return int(text), text
+    return number(value), text
 
 
 def number(value: Decimal) -> int | float:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from kernel.gate.wire import HotConnection, Statement
 
 _BUCKETS: Final = 4
 """The running quarter of an hour and the three before it."""
-_HOUR: Final = timedelta(hours=1) / timedelta(seconds=1)
+_HOUR: Final = Decimal(3600)
 _USED: Final = """
 SELECT r.tenant_id, m.slug,
        sum(CASE m.aggregation WHEN 'COUNT' THEN r.count ELSE coalesce(r.total, 0) END)
@@ -46,8 +47,13 @@ def since(at: datetime) -> datetime:
 
 def per_hour(used: Decimal, at: datetime, start: datetime) -> Decimal:
     """Turn what was used since the last hour's buckets, or since ``start``, into a rate."""
-    elapsed = (at - max(since(at), start)) / timedelta(seconds=1)
-    return used * Decimal(_HOUR) / Decimal(max(elapsed, 1.0))
+    return used * _HOUR / _elapsed(at, start)
+
+
+@lru_cache(maxsize=64)
+def _elapsed(at: datetime, start: datetime) -> Decimal:
+    """Give the seconds since the last hour's buckets, or since ``start``, began; at least one."""
+    return Decimal(max((at - max(since(at), start)) / timedelta(seconds=1), 1.0))
 
 
 def used_in_the_last_hour(
