@@ -26,7 +26,8 @@ SELECT e.id, e.tenant_id::text, e.stream,
        to_char(e.recorded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
        e.action, e.actor_type, e.actor_id, e.target_type, e.target_id, e.outcome, e.leaf,
        encode(e.leaf_hash, 'base64'), replace(l.log_id::text, '-', ''), l.leaf_index,
-       (SELECT jsonb_agg(p.doc)::text FROM audit_pii p WHERE p.event_id = e.id)
+       (SELECT '[' || string_agg(p.doc::text, ',') || ']' FROM audit_pii p
+        WHERE p.event_id = e.id)
 FROM (SELECT * FROM audit_event e WHERE {} ORDER BY {} LIMIT {{}}::int) e
 LEFT JOIN LATERAL (
   SELECT log_id, leaf_index FROM audit_leaf WHERE event_id = e.id LIMIT 1

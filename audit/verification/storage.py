@@ -37,7 +37,7 @@ _PLACES: Final = f"""
 SELECT l.leaf_index, l.leaf_hash, l.event_id::text, e.leaf,
        e.leaf_hash = l.leaf_hash AND e.tenant_id = l.tenant_id AND e.stream = {_OF_LOG}
        AND e.tenant_id = {_OF_LOG.replace("stream", "tenant_id")}, {_ONE_TEXT},
-       (SELECT jsonb_agg(p.doc)::text FROM audit_pii p
+       (SELECT '[' || string_agg(p.doc::text, ',') || ']' FROM audit_pii p
         WHERE p.event_id = l.event_id AND p.tenant_id = e.tenant_id),
        (SELECT encode(sha256(b.body), 'hex') FROM audit_blob b
         WHERE b.event_id = l.event_id AND b.tenant_id = e.tenant_id)
