@@ -263,6 +263,9 @@ class ConsumeSerializer(serializers.Serializer[Any]):
 
     quantity = serializers.DecimalField(38, 12, required=False, help_text="Above 0; default 1.")
     subject = serializers.CharField(required=False, help_text="Whom it concerns.")
+    groups = serializers.DictField(
+        child=serializers.CharField(), required=False, help_text="Values of the meter's groups."
+    )
 
 
 class ReserveSerializer(serializers.Serializer[Any]):

@@ -172,7 +172,7 @@ def run(
         return stored
     answer = effect()
     if answer.status_code not in _DECIDED_ANEW and _is_json(request, answer):
-        _store(attempt, answer)
+        _write(Reply(attempt, answer.status_code, _content(answer)))
     return answer
 
 
@@ -204,11 +204,35 @@ def _lock(attempt: Attempt) -> None:
             raise running()
 
 
-def _stored(attempt: Attempt) -> HttpResponse | None:
+def once(attempt: Attempt | None, effect: Callable[[], bytes]) -> tuple[bytes, bool]:
+    """Run ``effect`` inside the open transaction for its content, answered with 200.
+
+    Give that, or what the key answered before, and whether it is the latter.
+
+    Raises:
+        kernel.errors.Conflict, kernel.errors.Unprocessable: as of :func:`run`.
+    """
+    if attempt is None:
+        return effect(), False
+    _lock(attempt)
+    row = _found(attempt)
+    if row is not None:
+        return attempt.replay(bytes(row[0]), bytes(row[2])), True
+    content = effect()
+    _write(Reply(attempt, 200, content))
+    return content, False
+
+
+def _found(attempt: Attempt) -> tuple[bytes, int, bytes] | None:
     # A statement of its own: its snapshot must be younger than the lock.
     with db.cursor() as cursor:
         cursor.execute(_READ, [attempt.owner, attempt.scope, KEEP_HOURS])
-        row = cursor.fetchone()
+        row: tuple[bytes, int, bytes] | None = cursor.fetchone()
+    return row
+
+
+def _stored(attempt: Attempt) -> HttpResponse | None:
+    row = _found(attempt)
     if row is None:
         return None
     fingerprint, status, body = row
@@ -223,20 +247,13 @@ def _is_json(request: Request, answer: HttpResponseBase) -> bool:
     return isinstance(answer, HttpResponse) and answer.headers.get("Content-Type") == _JSON
 
 
-def _store(attempt: Attempt, answer: HttpResponseBase) -> None:
-    content = _content(answer)
+def _write(reply: Reply) -> None:
     # Answers may show a secret once: they rest encrypted.
-    body = sealing.seal(content, _PURPOSE)
+    body = sealing.seal(reply.content, _PURPOSE)
+    attempt = reply.attempt
     with db.cursor() as cursor:
         cursor.execute(
-            _WRITE,
-            [
-                attempt.owner,
-                attempt.scope,
-                attempt.fingerprint,
-                answer.status_code,
-                body,
-            ],
+            _WRITE, [attempt.owner, attempt.scope, attempt.fingerprint, reply.status, body]
         )
 
 

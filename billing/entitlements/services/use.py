@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
+from billing.catalog.models.values import Kind
 from billing.catalog.queries import FeatureFact
 from billing.entitlements.errors import QuotaUsedUpError, ReservationEndedError
 from billing.entitlements.queries.values import exhausted_at
@@ -93,6 +94,11 @@ def reserve(
             or the time is not between a second and a day.
     """
     check_input(feature, quantity)
+    if feature.group_filters:
+        raise Invalid(
+            f"{feature.key} counts some groups of its meter: it is consumed, and not reserved.",
+            code="not_consumable",
+        )
     if not SHORTEST <= ttl <= LONGEST:
         raise Invalid("A reservation lasts from 1 to 86400 seconds.", pointer="/ttlSeconds")
     with db.atomic():
@@ -163,9 +169,10 @@ def check_input(feature: FeatureFact, quantity: Decimal) -> None:
     """Look for faults of what is asked for.
 
     Raises:
-        kernel.errors.Invalid: the feature is not counted in quotas, or the quantity is not above 0.
+        kernel.errors.Invalid: use of the feature is not counted, or the gate counts it itself; or
+            the quantity is not above 0.
     """
-    if not feature.has_quota:
+    if feature.kind is not Kind.METERED or feature.counted_by_gate:
         raise Invalid(
             f"{feature.key} is not counted in a quota that can be used.", code="not_consumable"
         )

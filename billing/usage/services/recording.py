@@ -1,5 +1,6 @@
 """Recording metered use from inside Innkeeper: the port ``kernel.ports.usage``."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -77,9 +78,12 @@ def write_use(
 
 def _with_value(data: dict[str, Any], path: list[str], quantity: Decimal) -> dict[str, Any]:
     """Put the quantity at the meter's path, beside the caller's facts."""
-    if not path:
-        return data
-    inner: Any = format(quantity, "f")
-    for step in reversed(path[1:]):
-        inner = {step: inner}
-    return data | {path[0]: inner}
+    return placed(data, path, format(quantity, "f")) if path else data
+
+
+def placed(data: dict[str, Any], path: Sequence[str], text: str) -> dict[str, Any]:
+    """Give data with a text at a path besides; what stands in the way is replaced."""
+    step, *rest = path
+    inner = data.get(step)
+    below = inner if isinstance(inner, dict) else {}
+    return data | {step: placed(below, rest, text) if rest else text}
