@@ -8,8 +8,8 @@ the byte at which the line begins, so even a lost position could not count a lin
 import contextlib
 import fcntl
 import os
-from collections import defaultdict
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -18,7 +18,7 @@ import msgspec
 import structlog
 
 from billing.usage.cloudevents import Event
-from billing.usage.services.ingest import ingest
+from billing.usage.services.ingest import ingest_of_many
 from billing.usage.spool import SUFFIX, Line
 from kernel import db, ids
 from kernel.tenancy import across_tenants
@@ -79,9 +79,7 @@ def _step(name: str, descriptor: int) -> tuple[int, bool]:
         whole = piece[: piece.rfind(b"\n") + 1]
         if not whole:
             return 0, False
-        lines = 0
-        for tenant_id, events in _events(name, start, whole).items():
-            lines += ingest(events, tenant_id=tenant_id, by_operator=True)
+        lines = ingest_of_many(*_events(name, start, whole))
         with db.cursor() as cursor:
             cursor.execute(
                 "UPDATE billing_usage_spool SET read_to = %s WHERE file = %s",
@@ -119,20 +117,32 @@ def _finish(path: Path) -> bool:
     return True
 
 
-def _events(name: str, start: int, whole: bytes) -> dict[UUID, list[Event]]:
-    """Read lines into events by tenant; a line that is none of ours is logged and passed over."""
-    events: dict[UUID, list[Event]] = defaultdict(list)
+def _events(name: str, start: int, whole: bytes) -> tuple[list[UUID], list[Event]]:
+    """Read lines into tenants and events; a line that is none of ours is logged and passed over."""
+    tenants: list[UUID] = []
+    events: list[Event] = []
     place = start
     for text in whole.splitlines(keepends=True):
         try:
             line = _decode(text)
-            tenant_id, key = UUID(line.tenant), ids.encode("key", UUID(line.key))
+            tenant_id, key = _uuid(line.tenant), _key(line.key)
         except (msgspec.DecodeError, ValueError) as error:
             _log.error("spool.line_unreadable", file=name, byte=place, error=str(error))
         else:
-            events[tenant_id].append(_event(f"{name.removesuffix(SUFFIX)}:{place}", line, key))
+            tenants.append(tenant_id)
+            events.append(_event(f"{name.removesuffix(SUFFIX)}:{place}", line, key))
         place += len(text)
-    return events
+    return tenants, events
+
+
+@lru_cache(maxsize=4096)
+def _uuid(text: str) -> UUID:
+    return UUID(text)
+
+
+@lru_cache(maxsize=4096)
+def _key(text: str) -> str:
+    return ids.encode("key", UUID(text))
 
 
 def _event(event_id: str, line: Line, key: str) -> Event:

@@ -18,6 +18,7 @@ from kernel import db
 from kernel.authz import PrincipalKind
 from kernel.http.context import RequestContext
 from kernel.ids import encode, new_id
+from tests.billing.house import make_house
 from tests.billing.usage.reports import as_staff
 from tests.waiting import until
 
@@ -69,6 +70,16 @@ def test_drain__lines__become_events_once(house, tmp_path):
     }
 
 
+def test_drain__lines_of_several_tenants__are_each_their_own_tenants(house, tmp_path):
+    other = make_house("enterprise")
+    spool = Spool(tmp_path)
+    for owner in (house, other, house):
+        spool.append(line(owner.id))
+    assert drain(tmp_path) == 3
+
+    assert [len(requests_of(owner.id)) for owner in (house, other)] == [2, 1]
+
+
 def test_drain__file_of_a_living_writer__stays_and_of_a_closed_one_goes(house, tmp_path):
     spool = Spool(tmp_path)
     spool.append(line(house.id))
@@ -86,18 +97,18 @@ def test_drain__file_of_a_living_writer__stays_and_of_a_closed_one_goes(house, t
 def test_drain__failure_after_the_events__takes_them_again(house, tmp_path, monkeypatch):
     spool = Spool(tmp_path)
     spool.append(line(house.id))
-    real = draining.ingest
+    real = draining.ingest_of_many
 
     def failing(*args, **facts):
         real(*args, **facts)
         raise RuntimeError("killed here")
 
-    monkeypatch.setattr(draining, "ingest", failing)
+    monkeypatch.setattr(draining, "ingest_of_many", failing)
     with pytest.raises(RuntimeError):
         drain(tmp_path)
     assert requests_of(house.id) == []
 
-    monkeypatch.setattr(draining, "ingest", real)
+    monkeypatch.setattr(draining, "ingest_of_many", real)
     assert drain(tmp_path) == 1
 
 
