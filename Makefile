@@ -66,6 +66,7 @@ openapi: $(DEV_READY)  ## Check that the committed API description is the code's
 
 docs: $(DEV_READY)  ## Write what is generated in docs/ anew
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
+	$(BIN)/python manage.py audit_actions
 
 bench: $(DEV_READY)  ## Measure beside the usual assembly (ARGS=--quick for a minute)
 	$(BIN)/python -m bench $(ARGS)

@@ -19,7 +19,7 @@ from kernel import db, sealing
 from kernel.authz import Principal
 from kernel.errors import Conflict, Invalid, Unprocessable
 from kernel.gate.wire import Call, Statement
-from kernel.http.render import dumps
+from kernel.json_bytes import dumps
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"

@@ -1,7 +1,6 @@
-"""JSON in and out with orjson: datetimes as RFC 3339 UTC, Decimals as strings."""
+"""JSON in and out with orjson (:mod:`kernel.json_bytes`)."""
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import IO, Any
 
 import orjson
@@ -10,23 +9,9 @@ from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 
 from kernel.http.soundness import check_json
+from kernel.json_bytes import dumps
 
-_OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
-
-
-def dumps(value: Any) -> bytes:
-    """Encode ``value`` as JSON bytes."""
-    return orjson.dumps(value, default=_other, option=_OPTIONS)
-
-
-def _other(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, frozenset | set | tuple):
-        return list(value)
-    return str(value)
+__all__ = ["OrjsonParser", "OrjsonRenderer", "dumps"]
 
 
 class OrjsonRenderer(BaseRenderer):
