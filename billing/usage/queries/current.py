@@ -1,4 +1,4 @@
-"""The usage of the running month, meter by meter, from roll-ups alone."""
+"""The usage of the running month, meter by meter, from digests and roll-ups."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,6 +8,7 @@ from uuid import UUID
 
 from billing.usage.models import Aggregation, Meter, Origin
 from billing.usage.models.meters import OF_SINGLE_EVENTS
+from billing.usage.queries import meters as finding
 from billing.usage.queries.measure import measure
 from billing.usage.queries.question import Question
 from kernel import db
@@ -20,11 +21,25 @@ FROM tenants_tenant, LATERAL billing_usage_window('month', now(), timezone) AS s
 WHERE id = $1::uuid
 """
 _KEPT: Final = """
+WITH whole AS MATERIALIZED (
+  SELECT id, billing_usage_digested_days(
+    id, $1::uuid, $3::timestamptz, $4::timestamptz, true, false, '{}') AS days
+  FROM unnest($2::uuid[]) AS id
+)
 SELECT meter_id, sum(count), sum(total), min(lowest), max(highest),
        (array_agg(latest ORDER BY latest_at DESC, latest_seq DESC))[1]
-FROM billing_usage_rollup
-WHERE tenant_id = $1::uuid AND meter_id = ANY ($2::uuid[])
-  AND bucket >= $3::timestamptz AND bucket < $4::timestamptz
+FROM (
+  SELECT r.meter_id, r.count, r.total, r.lowest, r.highest, r.latest, r.latest_at, r.latest_seq
+  FROM whole JOIN billing_usage_digest AS r ON r.tenant_id = $1::uuid AND r.meter_id = whole.id
+   AND r.day = ANY (whole.days) AND r.day >= ($3::timestamptz AT TIME ZONE 'UTC')::date
+   AND r.day <= ($4::timestamptz AT TIME ZONE 'UTC')::date
+  UNION ALL
+  SELECT r.meter_id, r.count, r.total, r.lowest, r.highest, r.latest, r.latest_at, r.latest_seq
+  FROM whole
+  CROSS JOIN LATERAL billing_usage_gaps(whole.days, $3::timestamptz, $4::timestamptz) AS gap
+  JOIN billing_usage_rollup AS r ON r.tenant_id = $1::uuid AND r.meter_id = whole.id
+   AND r.bucket >= gap.low AND r.bucket < gap.high
+) AS part
 GROUP BY meter_id
 """
 
@@ -50,7 +65,7 @@ def current() -> tuple[Period, list[Used]]:
     """Give the running month of the tenant of the context, and the figure of each of its meters."""
     tenant_id = current_tenant()
     period = running_month(tenant_id)
-    meters = list(Meter.visible())
+    meters = finding.live()
     kept = [meter for meter in meters if _is_kept(meter)]
     figures = _figures(tenant_id, [meter.id for meter in kept], period)
     used = []

@@ -53,7 +53,10 @@ _PIECE: Final = (
     f"CASE WHEN {_IS_WHOLE} THEN r.{{name}}"
     f" ELSE r.{{name}}s[{_PAST_HIGH}] - coalesce(r.{{name}}s[{_PAST_LOW}], 0) END AS {{name}}"
 )
-_SOME_IN_PIECE: Final = f" WHERE ({_IS_WHOLE} OR {_PAST_HIGH} > {_PAST_LOW})"
+PIECES: Final = ", ".join(_PIECE.format(name=name) for name in ("count", "total"))
+"""Count and total of a ``piece`` of the digest ``r``, as SQL."""
+SOME_IN_PIECE: Final = f"({_IS_WHOLE} OR {_PAST_HIGH} > {_PAST_LOW})"
+"""Whether the piece has any event."""
 
 _HEADS: Final = {name: f"r.{name}" for name in ("tenant_id", "subject", "groups")}
 _OF_DAYS: Final = {
@@ -149,7 +152,7 @@ def _days(question: Question, columns: Sequence[str]) -> str:
     if _is_cut(question):
         cuts = "'{}'" if question.window is None else "(SELECT at FROM edge)"
         source = _FROM_PIECES.format(cuts=f"{cuts}::timestamptz[]")
-        return _selected(_OF_PIECES, columns) + source + _SOME_IN_PIECE
+        return _selected(_OF_PIECES, columns) + f"{source} WHERE {SOME_IN_PIECE}"
     return _selected(_OF_DAYS, columns) + _FROM_DAYS + " WHERE true"
 
 

@@ -1,7 +1,8 @@
 """Figures of many meters at once, cut at some instants, and of their foremost subjects.
 
-From roll-ups, the sets of distinct values and the gate's record alone: one statement for each of
-them, whatever the number of meters, and none for a record that no meter needs. No event is read.
+From digests and roll-ups, the sets of distinct values and the gate's record alone: one statement
+for each of them, whatever the number of meters, and none for a record that no meter needs. No event
+is read.
 """
 
 from collections import defaultdict
@@ -15,28 +16,49 @@ from uuid import UUID
 from billing.usage.exact import EXACT, added
 from billing.usage.models import Aggregation, Meter, Origin
 from billing.usage.models.meters import OF_SINGLE_EVENTS
+from billing.usage.queries import digests
 from billing.usage.queries.civil import Span
 from billing.usage.queries.sources import BUCKET
 from kernel import db, ids
 
-# One pass over the roll-ups gives the parts of each subject in each slot between two edges, only
-# those that the aggregation needs; the latest number is the greatest array. From these come the
-# parts of each slot, those of each subject from one instant on with the rank of their figure, and
-# where the meter's roll-ups begin.
+# One pass gives the parts of each subject in each slot between two edges, only those that the
+# aggregation needs; the latest number is the greatest array. From these come the parts of each
+# slot, those of each subject from one instant on with the rank of their figure, and where the
+# meter's roll-ups begin.
 _KEPT: Final = """
-WITH held AS MATERIALIZED (
-  SELECT meter.id, meter.aggregation, r.subject,
-    width_bucket(r.bucket, $4::timestamptz[]) AS place,
-    sum(r.count) AS count,
-    sum(r.total) FILTER (WHERE meter.aggregation IN ('SUM', 'AVG')) AS total,
-    min(r.lowest) FILTER (WHERE meter.aggregation = 'MIN') AS lowest,
-    max(r.highest) FILTER (WHERE meter.aggregation = 'MAX') AS highest,
-    max(ARRAY[extract(epoch FROM r.latest_at), r.latest_seq, r.latest])
-      FILTER (WHERE meter.aggregation = 'LATEST') AS latest
+WITH whole AS MATERIALIZED (
+  SELECT meter.id, meter.aggregation, cutting.cuts, billing_usage_digested_days(
+    meter.id, $1::uuid, ($4::timestamptz[])[1], NULL, true, false, cutting.uncut) AS days
   FROM unnest($2::uuid[], $3::text[]) AS meter (id, aggregation)
-  JOIN billing_usage_rollup AS r ON r.meter_id = meter.id AND r.tenant_id = $1::uuid
-   AND r.bucket >= ($4::timestamptz[])[1]
-  GROUP BY 1, 2, 3, 4
+  CROSS JOIN LATERAL (SELECT
+    CASE WHEN meter.aggregation IN ('COUNT', 'SUM', 'AVG') THEN $4::timestamptz[] END AS cuts,
+    CASE WHEN meter.aggregation IN ('COUNT', 'SUM', 'AVG') THEN '{}'
+      ELSE $4::timestamptz[] END AS uncut
+  ) AS cutting
+), part AS (
+  SELECT whole.id, whole.aggregation, r.subject, piece.at, PIECES,
+         r.lowest, r.highest, r.latest_at, r.latest_seq, r.latest
+  FROM whole
+  CROSS JOIN LATERAL billing_usage_pieces(
+    whole.days, '-infinity', 'infinity', coalesce(whole.cuts, '{}')) AS piece
+  JOIN billing_usage_digest AS r ON r.tenant_id = $1::uuid AND r.meter_id = whole.id
+   AND r.day = piece.day AND r.day >= (($4::timestamptz[])[1] AT TIME ZONE 'UTC')::date
+  WHERE SOME_IN_PIECE
+  UNION ALL
+  SELECT whole.id, whole.aggregation, r.subject, r.bucket, r.count, r.total,
+         r.lowest, r.highest, r.latest_at, r.latest_seq, r.latest
+  FROM whole
+  CROSS JOIN LATERAL billing_usage_gaps(whole.days, ($4::timestamptz[])[1], NULL) AS gap
+  JOIN billing_usage_rollup AS r ON r.tenant_id = $1::uuid AND r.meter_id = whole.id
+   AND r.bucket >= gap.low AND r.bucket < gap.high
+), held AS MATERIALIZED (
+  SELECT id, aggregation, subject, width_bucket(at, $4::timestamptz[]) AS place,
+    sum(count) AS count, sum(total) FILTER (WHERE aggregation IN ('SUM', 'AVG')) AS total,
+    min(lowest) FILTER (WHERE aggregation = 'MIN') AS lowest,
+    max(highest) FILTER (WHERE aggregation = 'MAX') AS highest,
+    max(ARRAY[extract(epoch FROM latest_at), latest_seq, latest])
+      FILTER (WHERE aggregation = 'LATEST') AS latest
+  FROM part GROUP BY 1, 2, 3, 4
 )
 SELECT id, place, NULL AS subject, sum(count), sum(total), min(lowest), max(highest),
        (max(latest))[3], NULL::timestamptz AS first
@@ -57,23 +79,33 @@ SELECT meter.id, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
          WHERE r.tenant_id = $1::uuid AND r.meter_id = meter.id)
   FROM unnest($2::uuid[]) AS meter (id)
 ORDER BY 1, 2
-"""
-# Distinct values do not add up: each span counts its own.
+""".replace("SOME_IN_PIECE", digests.SOME_IN_PIECE).replace("PIECES", digests.PIECES)
+# Distinct values do not add up: each span counts its own. A value is told by the slots in which it
+# was seen, a bit for each; a calendar has fewer than 128.
 _DISTINCT: Final = """
-WITH held AS (
-  SELECT r.meter_id, r.subject, r.value_hash, span.place
-  FROM billing_usage_value AS r
-  JOIN unnest($3::timestamptz[], $4::timestamptz[]) WITH ORDINALITY AS span (start, until, place)
-    ON r.bucket >= span.start AND r.bucket < span.until
-  WHERE r.tenant_id = $1::uuid AND r.meter_id = ANY ($2::uuid[])
-    AND r.bucket >= (SELECT min(start) FROM unnest($3::timestamptz[]) AS start)
+WITH span AS (
+  SELECT place, bit_or('1'::bit(128) >> slot) AS slots
+  FROM unnest($3::timestamptz[], $4::timestamptz[]) WITH ORDINALITY AS span (start, until, place),
+    generate_series(width_bucket(start, $6::timestamptz[]),
+                    width_bucket(until, $6::timestamptz[]) - 1) AS slot
+  GROUP BY 1
+), held AS MATERIALIZED (
+  SELECT meter_id, subject, value_hash,
+         bit_or('1'::bit(128) >> width_bucket(bucket, $6::timestamptz[])) AS slots
+  FROM billing_usage_value
+  WHERE tenant_id = $1::uuid AND meter_id = ANY ($2::uuid[]) AND bucket >= ($6::timestamptz[])[1]
+  GROUP BY 1, 2, 3
+), seen AS MATERIALIZED (
+  SELECT meter_id, value_hash, bit_or(slots) AS slots FROM held GROUP BY 1, 2
 )
-SELECT meter_id, place, NULL AS subject, count(DISTINCT value_hash) FROM held GROUP BY 1, 2
+SELECT meter_id, place, NULL AS subject, count(*)
+FROM seen JOIN span ON seen.slots & span.slots <> repeat('0', 128)::bit(128) GROUP BY 1, 2
 UNION ALL
 SELECT meter_id, NULL, subject, many FROM (
-  SELECT meter_id, subject, count(DISTINCT value_hash) AS many, row_number() OVER (
-    PARTITION BY meter_id ORDER BY count(DISTINCT value_hash) DESC, subject) AS rank
-  FROM held WHERE place = 1 GROUP BY 1, 2
+  SELECT meter_id, subject, count(*) AS many, row_number() OVER (
+    PARTITION BY meter_id ORDER BY count(*) DESC, subject) AS rank
+  FROM held JOIN span ON place = 1 AND held.slots & span.slots <> repeat('0', 128)::bit(128)
+  GROUP BY 1, 2
 ) AS ranked WHERE rank <= $5
 ORDER BY 1, 2, 4 DESC, 3
 """
@@ -201,7 +233,8 @@ def _read_distinct(
     tenant_id: UUID, meters: Sequence[Meter], cuts: Cuts, held: dict[UUID, Held]
 ) -> None:
     starts, ends = ([span[bound] for span in cuts.spans] for bound in (0, 1))
-    values: list[Any] = [tenant_id, [meter.id for meter in meters], starts, ends, cuts.top]
+    named = [meter.id for meter in meters]
+    values: list[Any] = [tenant_id, named, starts, ends, cuts.top, list(cuts.edges)]
     for id_, place, subject, many in db.rows(_DISTINCT, values):
         if subject is None:
             held[id_].spans[cuts.spans[place - 1]] = Decimal(many)

@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given, settings
 
 from billing.usage.models import Meter
+from billing.usage.queries.analytics import analytics
+from billing.usage.queries.current import current
 from billing.usage.queries.question import WindowSize
 from billing.usage.services import amending, digesting
 from kernel import db, tenancy
@@ -225,6 +227,57 @@ def test_percentile__value_that_millionths_do_not_hold__is_exact(tenant, value):
     report(tenant.id, event(meter.slug, value, at=MIDNIGHT + timedelta(hours=49)))
     report(tenant.id, event(meter.slug, value, at=MIDNIGHT + timedelta(hours=49, minutes=1)))
     assert total(tenant.id, meter, **around) == Decimal(value)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Asia/Kathmandu"])
+def test_overviews__days_with_digests__show_what_they_showed_without(zone):
+    """Analytics and the usage of the running month, before and after the digests are made."""
+    house, kind = make_house("enterprise", timezone=zone), word()
+    meters = {
+        name: define(house.id, name, kind)
+        for name in ("SUM", "COUNT", "AVG", "MIN", "MAX", "LATEST", "UNIQUE_COUNT", "P95")
+    }
+    begin = datetime.now(UTC) - timedelta(days=61)
+    report(
+        house.id,
+        *(
+            event(kind, n * n % 101, at=begin + timedelta(hours=5 * n), subject=f"s{n % 7}")
+            for n in range(292)
+        ),
+    )
+    slugs = [meter.slug for meter in meters.values()]
+    while True:  # once more where a quarter of an hour, by which figures are cut, ends in between
+        until, without = overviews(house.id, slugs)
+        assert digest(house.id, *meters.values()) > 7 * 50
+        now, found = overviews(house.id, slugs)
+        if now == until:
+            break
+        outdate(house.id, *meters.values())
+
+    assert found == without
+    lie(meters["SUM"])
+    assert overviews(house.id, slugs)[1] != without
+
+
+def outdate(tenant_id: UUID, *meters: Meter) -> None:
+    """Let no digest hold any more."""
+    with as_staff(), db.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO billing_usage_outdated SELECT tenant_id, meter_id, day"
+            " FROM billing_usage_digested WHERE tenant_id = %s AND meter_id = ANY (%s)",
+            [tenant_id, [meter.id for meter in meters]],
+        )
+
+
+def overviews(tenant_id: UUID, slugs: list[str]) -> tuple[object, list[object]]:
+    """Where figures are cut, and these; forecasts follow from them, and from the clock."""
+    with tenancy.tenant_context(tenant_id):
+        found = analytics(tenant_id, slugs, days=29, top=3)
+        _, used = current()
+    return found.calendar.edges, [
+        *((one.meter.slug, one.month, one.week, one.days, one.subjects) for one in found.meters),
+        *((one.meter.slug, one.value) for one in used if one.meter.slug in slugs),
+    ]
 
 
 def test_verify_usage__digest_that_lies__is_named(tenant):
