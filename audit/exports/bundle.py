@@ -34,7 +34,9 @@ _LEVELS: Final = 8
 
 
 def write(head: Head, directory: Path) -> int:
-    """Write the log's present state, in the context of its tenant; return the number of entries.
+    """Write what of the log is signed, in the context of its tenant; return how many entries.
+
+    That is its present state, unless the log lost published entries: nothing of it is signed anew.
 
     Memory stays bounded by one tile. Existing files of an older bundle of the same log are kept:
     full tiles never change.
@@ -42,9 +44,10 @@ def write(head: Head, directory: Path) -> int:
     Raises:
         kernel.errors.Unavailable: the stored log lacks entries or hashes: it was tampered with; or
             an erasure has not been sealed yet.
-        audit.sealing.checkpoints.ForkRefusedError: the log lacks a published state.
+        audit.sealing.checkpoints.ForkRefusedError: the log lacks a published state, and no older
+            note fits it.
     """
-    published = proofs.checkpoint(head.log_id)
+    published = proofs.signed_part(head.log_id)
     pruned = retention.pruned_of(head.log_id)
     for path in _tiles(published.size):
         target = directory / str(path)

@@ -23,6 +23,7 @@ from audit.actions import EXPORTED
 from audit.c2sp.proof import TlogProof
 from audit.exports import bundle
 from audit.models import HEADS_STREAM, PLATFORM_TENANT, Head, Stream
+from audit.sealing.checkpoints import ForkRefusedError
 from audit.sealing.tiles import DatabaseTiles
 from audit.services import Context, audited, record
 from audit.tree.proofs import inclusion_proof
@@ -70,12 +71,11 @@ def write(tenant_id: UUID, path: Path, progress: Callable[[str], None] = lambda 
     Raises:
         kernel.errors.NotFound: nothing of the tenant has been sealed.
         kernel.errors.Unavailable: a stored log lacks entries that nobody announced.
-        audit.sealing.checkpoints.ForkRefusedError: a log lacks a published state.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as name, tenant_context(tenant_id):
         directory = Path(name)
-        told = [_log(head, directory, progress) for head in _heads()]
+        told = [told for head in _heads() if (told := _log(head, directory, progress))]
         for script in sorted(SCRIPTS.glob("verify_*.py")):
             (directory / script.name).write_bytes(script.read_bytes())
         (directory / "README.txt").write_text(_README)
@@ -107,10 +107,15 @@ def _heads() -> list[Head]:
     return found
 
 
-def _log(head: Head, directory: Path, progress: Callable[[str], None]) -> dict[str, Any]:
+def _log(head: Head, directory: Path, progress: Callable[[str], None]) -> dict[str, Any] | None:
+    """Write one log; None for one of which nothing that was ever signed is left."""
     name = f"logs/{Stream(head.stream).name.lower()}-{head.epoch}"
     inner = directory / name
-    size = bundle.write(head, inner)
+    try:
+        size = bundle.write(head, inner)
+    except ForkRefusedError as error:
+        progress(f"{name}: left out. {error.detail}")
+        return None
     (inner / "checkpoints").mkdir()
     with db.cursor() as cursor:
         cursor.execute("SELECT size, note FROM audit_checkpoint WHERE log_id = %s", [head.log_id])

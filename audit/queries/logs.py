@@ -50,13 +50,13 @@ def heads_log() -> Head:
     return newest(HEADS_STREAM)
 
 
-def published(log_id: UUID, *, at_least: int) -> Published | None:
-    """Return the newest stored note of at least that size; None when none was ever signed."""
+def published(log_id: UUID, *, at_least: int = 0, at_most: int | None = None) -> Published | None:
+    """Return the newest stored note within these sizes; None when none was ever signed."""
     with db.cursor() as cursor:
         cursor.execute(
             "SELECT size, root, note FROM audit_checkpoint WHERE log_id = %s AND size >= %s "
-            "ORDER BY size DESC LIMIT 1",
-            [log_id, at_least],
+            "AND (%s::bigint IS NULL OR size <= %s) ORDER BY size DESC LIMIT 1",
+            [log_id, at_least, at_most, at_most],
         )
         row = cursor.fetchone()
     return Published(row[0], bytes(row[1]), row[2]) if row else None

@@ -69,6 +69,26 @@ def checkpoint(log_id: UUID, *, at_least: int = 0) -> Published:
     return Published(state.size, state.root, note)
 
 
+def signed_part(log_id: UUID) -> Published:
+    """Return the newest note of what a log still has, signed now if that may be.
+
+    Of a log that lacks published states nothing is signed any more; what its older notes cover is
+    proven as before.
+
+    Raises:
+        kernel.errors.NotFound: there is no such log.
+        audit.sealing.checkpoints.ForkRefusedError: no note that was ever signed fits the log.
+    """
+    try:
+        return checkpoint(log_id)
+    except checkpoints.ForkRefusedError:
+        size = Head.objects.get(log_id=log_id).size
+        found = logs.published(log_id, at_most=size)
+        if found is None or not checkpoints.contains(log_id, size, checkpoint_of(found.note)):
+            raise
+        return found
+
+
 def inclusion(event: Event) -> InclusionProof | None:
     """Prove that the entry is in its tenant's log; None while it is not sealed.
 

@@ -1,10 +1,14 @@
 """A restore that lost published entries is found out, not signed over, and told."""
 
+import io
 import json
+from pathlib import Path
 from uuid import UUID
 
 import pytest
+from django.core.management import call_command
 
+from audit.exports import offboarding
 from audit.models import Head
 from audit.sealing import anchors, checkpoints, epochs
 from audit.sealing.checkpoints import ForkRefusedError
@@ -143,3 +147,36 @@ def test_anchor__older_note__does_not_replace_the_newer(tenant_id: UUID, sealer:
     late = checkpoints.issue(log)
     anchors.keep(log, early)
     assert anchors.newest_note(log) == late
+
+
+def test_epoch__former_log_without_a_note_of_its_size__is_still_exported(
+    tenant_id: UUID, log_id: UUID, sealer: Sealer, tmp_path: Path
+) -> None:
+    """Nothing may be signed over the loss: what the newest note covers is handed over."""
+    changes(tenant_id, 5)
+    sealer.drain()
+    checkpoints.issue(log_id)
+    changes(tenant_id, 5)
+    sealer.drain()
+    checkpoints.issue(log_id)
+    _restore_to(log_id, 27)
+    epochs.open_epoch(_broken(log_id)[0])
+    told = io.StringIO()
+    call_command("audit_export", str(tenant_id), str(tmp_path), stdout=told)
+    assert "platform-0: 25 entries" in told.getvalue()
+    made = offboarding.write(tenant_id, tmp_path / "all.zip")
+    assert (made.logs, made.entries) == (2, 26)
+    call_command("audit_verify", bundle=tmp_path / "all.zip", stdout=told)
+    assert "valid: 2 logs" in told.getvalue()
+
+
+def test_epoch__former_log_that_no_note_fits__is_left_out_and_said(
+    tenant_id: UUID, log_id: UUID, tmp_path: Path
+) -> None:
+    checkpoints.issue(log_id)
+    _restore_to(log_id, 12)
+    epochs.open_epoch(_broken(log_id)[0])
+    left_out = io.StringIO()
+    call_command("audit_export", str(tenant_id), str(tmp_path), stderr=left_out, verbosity=0)
+    assert "platform-0: left out." in left_out.getvalue()
+    assert offboarding.write(tenant_id, tmp_path / "all.zip").logs == 1

@@ -10,6 +10,7 @@ from audit.exports import archive, bundle
 from audit.exports.writers import FORMS
 from audit.models import HEADS_STREAM, Head, Stream
 from audit.queries import proofs
+from audit.sealing.checkpoints import ForkRefusedError
 from kernel.management.arguments import tenant_of
 from kernel.tenancy import tenant_context
 
@@ -42,17 +43,21 @@ class Command(BaseCommand):
                 raise CommandError("Nothing of this tenant has been sealed.")
             for head in heads:
                 name = f"{Stream(head.stream).name.lower()}-{head.epoch}"
-                if options["format"] != "bundle":
-                    path = options["directory"] / f"{name}-{options['format']}.zip"
-                    size = _rows(head, options["format"], path)
-                else:
-                    size = bundle.write(head, options["directory"] / name)
+                try:
+                    if options["format"] != "bundle":
+                        path = options["directory"] / f"{name}-{options['format']}.zip"
+                        size = _rows(head, options["format"], path)
+                    else:
+                        size = bundle.write(head, options["directory"] / name)
+                except ForkRefusedError as error:
+                    self.stderr.write(f"{name}: left out. {error.detail}")
+                    continue
                 self.stdout.write(f"{name}: {size} entries of {head.origin}")
 
 
 def _rows(head: Head, form: str, path: Path) -> int:
     """Write a log as rows, and return their number; the file is whole or not there."""
-    published = proofs.checkpoint(head.log_id)
+    published = proofs.signed_part(head.log_id)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     with part.open("wb") as file:
