@@ -34,6 +34,9 @@ LEFT JOIN LATERAL (
 ) l ON true
 ORDER BY e.id DESC
 """
+# Where the planner knows the value, it finds each plan that it makes for one cheaper than the plan
+# for all, and goes on planning: 0.9 ms each time.
+_HIDDEN: Final = "(SELECT {}::text)"
 _MATCHING: Final = (
     "SELECT event_id FROM audit_search WHERE words @@ websearch_to_tsquery('simple', {})"
 )
@@ -115,7 +118,7 @@ def _range(asked: Filter, led: Condition | None) -> Condition:
     if led is None:
         return Condition("e.id >= {}::uuid AND e.id < {}::uuid", (asked.since, asked.before))
     pair = f"(e.{led.leads}, e.id)"
-    text = f"{pair} >= ({{}}::text, {{}}::uuid) AND {pair} < ({{}}::text, {{}}::uuid)"
+    text = f"{pair} >= ({_HIDDEN}, {{}}::uuid) AND {pair} < ({_HIDDEN}, {{}}::uuid)"
     return Condition(text, (led.value, asked.since, led.value, asked.before))
 
 
