@@ -1,5 +1,7 @@
 """``POST /api/v1/keys/verify``: one call answers who, may they, how much is left, and counts it."""
 
+import hashlib
+from dataclasses import replace
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
@@ -9,9 +11,10 @@ from drf_spectacular.utils import extend_schema, inline_serializer
 from rest_framework import serializers
 
 from accounts import expressions
-from kernel import db, ids, ports, tenancy
+from kernel import db, idempotency, ids, ports, tenancy
 from kernel.authz import Access, Scope
 from kernel.errors import Invalid
+from kernel.gate import keys
 from kernel.gate.admission import Question, Verification, verify
 from kernel.gate.limits import Limit
 from kernel.gate.turns import turns
@@ -108,7 +111,8 @@ class VerifyKey(HotEndpoint):
             "Always 200 for outcomes; 401, 403 and 429 concern the caller's own key. `code` is the"
             " first that applies in the order of the enumeration; only VALID consumes, all limits"
             " or none. The key's and its tenant's limits count, the caller's do not. A tenant key"
-            " verifies keys of its own tenant only; others are NOT_FOUND."
+            " verifies keys of its own tenant only; others are NOT_FOUND. Every call decides anew,"
+            " and counts; with `meter`, an Idempotency-Key lets a repeated call use the meter once."
         ),
         request=inline_serializer(
             "VerifyRequest",
@@ -167,7 +171,7 @@ class VerifyKey(HotEndpoint):
         caller = bearer(request)
         presented = decode(_decoder, json_body(request))
         question = question_of(presented)
-        answer = ask(caller, question, ip=facts.client_ip)
+        answer = ask(caller, question, ip=facts.client_ip, use_id=named_use(request, caller))
         if answer.caller_code != "VALID":
             raise refused(caller, answer.caller_code, answer.limits, facts, PERMISSION)
         facts.tenant_id = answer.tenant_id
@@ -204,8 +208,27 @@ def question_of(presented: Presented) -> Question:
     )
 
 
-def ask(caller: str, question: Question, *, ip: str | None) -> Verification:
+def named_use(request: HotRequest, caller: str) -> str | None:
+    """Name the use that a call reports by its Idempotency-Key, caller and body; None without one.
+
+    Raises:
+        kernel.errors.Invalid: the key is empty or too long.
+    """
+    key: str | None = request.META.get("HTTP_IDEMPOTENCY_KEY")
+    if key is None:
+        return None
+    public_id, _ = keys.parse(caller) or ("", "")
+    named = f"{public_id}\0{idempotency.checked(key)}\0".encode() + request.body
+    return hashlib.sha256(named).hexdigest()
+
+
+def ask(
+    caller: str, question: Question, *, ip: str | None, use_id: str | None = None
+) -> Verification:
     """Ask the gate; with a meter, record the use in the transaction of the decision.
+
+    A use that was recorded under ``use_id`` before is used once: the decision is made anew, and
+    without the meter, whose quota the first call has met (docs/adr/0141).
 
     Raises:
         kernel.errors.DomainError: the gate does not answer, or the meter is unknown.
@@ -213,20 +236,33 @@ def ask(caller: str, question: Question, *, ip: str | None) -> Verification:
     if question.meter is None:
         return verify(turns, caller, question, ip=ip, permission=PERMISSION)
     with db.atomic():
+        if use_id is not None and _used(caller, question, use_id, ip):
+            question = replace(question, meter=None)
         answer = verify(None, caller, question, ip=ip, permission=PERMISSION)
-        if answer.code == "VALID" and answer.tenant_id is not None and question.quantity:
+        metered = question.meter is not None and question.quantity
+        if answer.code == "VALID" and answer.tenant_id is not None and metered:
             with tenancy.adopted(answer.tenant_id):
-                record(answer.tenant_id, answer.key_id, question)
+                record(answer.tenant_id, answer.key_id, question, use_id or str(ids.new_id()))
         return answer
 
 
-def record(tenant_id: UUID, key_id: UUID | None, question: Question) -> None:
+def _used(caller: str, question: Question, use_id: str, ip: str | None) -> bool:
+    """Look, at no cost, whose key it is, and whether the use stands in that tenant's ledger."""
+    look = replace(question, meter=None, cost=0)
+    found = verify(None, caller, look, ip=ip, permission=PERMISSION)
+    if found.caller_code != "VALID" or found.tenant_id is None:
+        return False
+    with tenancy.tenant_context(found.tenant_id):  # the look, unlike a metered one, sets none
+        return ports.usage().recorded(found.tenant_id, use_id)
+
+
+def record(tenant_id: UUID, key_id: UUID | None, question: Question, event_id: str) -> None:
     """Write the metered use as one usage event of the tenant."""
     ports.usage().record(
         tenant_id=tenant_id,
         meter=question.meter or "",
         quantity=question.quantity,
-        event_id=str(ids.new_id()),
+        event_id=event_id,
         data={"key": ids.encode("key", key_id) if key_id else ""},
     )
 

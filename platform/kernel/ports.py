@@ -83,6 +83,9 @@ class UsageRecorder(Protocol):
             kernel.errors.Invalid: no such meter (pointer ``/meter/slug``).
         """
 
+    def recorded(self, tenant_id: UUID, event_id: str) -> bool:
+        """Tell whether the tenant of the context has an event that was recorded with this id."""
+
 
 class KeyNames(Protocol):
     """What a tenant calls its keys."""

@@ -12,9 +12,13 @@ from billing.usage.cloudevents import Event
 from billing.usage.models import Aggregation, Meter, Origin
 from billing.usage.queries import customers
 from billing.usage.services.ingest import ingest
+from kernel import db
 from kernel.errors import Invalid
 
 SOURCE: Final = "innkeeper/verify"
+_SEEN: Final = """
+SELECT 1 FROM billing_usage_seen WHERE scope = $1::uuid AND source = $2::text AND id = $3::text
+"""
 _POINTER: Final = "/meter/slug"
 
 
@@ -38,6 +42,10 @@ class MeteredUse:
             data=data,
             source=SOURCE,
         )
+
+    def recorded(self, tenant_id: UUID, event_id: str) -> bool:
+        """Tell whether an event of this id was written for the tenant of the context."""
+        return bool(db.rows(_SEEN, [tenant_id, SOURCE, event_id]))
 
 
 def write_use(

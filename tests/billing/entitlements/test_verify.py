@@ -11,6 +11,7 @@ from billing.entitlements.services import use
 from billing.subscriptions.services import assign
 from kernel import db
 from kernel.tenancy import tenant_context
+from tenants.services import suspend
 from tests.billing.entitlements.quotas import limit, metered, value
 from tests.billing.house import call, make_house, make_key, staff
 
@@ -64,6 +65,36 @@ def test_meter__within_the_quota__is_used_and_shown(platform):
     assert answer["code"] == "VALID"
     assert value(house)["usageDecimal"] == "2.5"
     assert metered(house) == Decimal("2.5")
+
+
+def test_meter__repeated_with_an_idempotency_key__is_used_once_and_decided_anew(platform):
+    house = make_house("basic")
+    limit(house, 10)
+    body = {"key": house.key, **use_meter(10)}
+
+    answers = [
+        call(platform, "POST", "v1/keys/verify", body, **{"Idempotency-Key": "order 7"})
+        for _ in range(3)
+    ]
+
+    assert [answer["code"] for answer in answers] == ["VALID"] * 3
+    assert metered(house) == Decimal(10)
+    assert verify(platform, house, **use_meter(1))["code"] == "USAGE_EXCEEDED"
+    with staff():
+        suspend(house.id, reason="unpaid")
+    again = call(platform, "POST", "v1/keys/verify", body, **{"Idempotency-Key": "order 7"})
+    assert again["code"] == "TENANT_SUSPENDED"
+
+
+def test_meter__other_key_or_other_body__is_another_use(platform):
+    house = make_house("basic")
+    limit(house, 10)
+
+    for key, quantity in (("a", 1), ("b", 1), ("a", 2)):
+        body = {"key": house.key, **use_meter(quantity)}
+        call(platform, "POST", "v1/keys/verify", body, **{"Idempotency-Key": key})
+
+    assert metered(house) == Decimal(4)
 
 
 def test_meter__beyond_the_quota__is_refused_and_uses_nothing(platform):
