@@ -24,6 +24,7 @@ ED25519 = 1
 FULL = 256
 HASH_SIZE = 32
 LINES = 3
+MALFORMED = (OSError, ValueError, LookupError, TypeError, AttributeError)
 KEYS = "an Ed25519 verifier key of the log; again for each former one that signed"
 PRUNING = "innkeeper.audit.pruning/v1"
 
@@ -388,7 +389,7 @@ def main(arguments: list[str]) -> int:
         else:
             leaf = options.leaf.read_bytes() if options.leaf else None
             shown = verify_proof(options.file.read_text(), vkey, leaf)
-    except (RefutedError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except (RefutedError, *MALFORMED) as error:
         sys.stderr.write(f"REFUTED: {error}\n")
         return 1
     sys.stdout.write(shown + "\n")

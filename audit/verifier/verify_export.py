@@ -14,6 +14,7 @@ import json
 import sys
 import zipfile
 from collections.abc import Iterator
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -54,12 +55,14 @@ def verify(path: Path, vkey: str) -> str:
         tree.size = manifest["first"]
         tree.stack = [base64.b64decode(one) for one in manifest["proof"]["before"]]
         pruned = 0
-        for index, digest, leaf in rows(archive, manifest["format"]):
+        for row in rows(archive, manifest["format"]):
+            index, digest, leaf = int(row["leaf_index"]), row["leaf_hash"], row["leaf"]
             if index != tree.size:
                 raise bundle.RefutedError(f"row {tree.size} is missing")
             if leaf:
                 if sha256(b"\x00" + leaf.encode()).hexdigest() != digest:
                     raise bundle.RefutedError(f"row {index} differs from its hash")
+                check_columns(index, row, json.loads(leaf))
             elif pruning is None or not pruning.covers(index):
                 raise bundle.RefutedError(f"entry {index} is missing and not signed as pruned")
             else:
@@ -80,19 +83,44 @@ def digest_of(archive: zipfile.ZipFile, name: str) -> str:
     return found.hexdigest()
 
 
-def rows(archive: zipfile.ZipFile, form: str) -> Iterator[tuple[int, str, str]]:
-    """Go through the rows: leaf index, hash, bytes as text (empty where pruned)."""
+def check_columns(index: int, row: dict[str, Any], document: dict[str, Any]) -> None:
+    """Compare what a reader looks at with the bytes that are proven."""
+    actor, context = document["actor"], document["context"]
+    texts = {
+        "id": document["id"],
+        "action": document["action"],
+        "schema": str(document["schema"]),
+        "outcome": document["outcome"],
+        "actor_type": actor["type"],
+        "actor_id": actor["id"],
+        "on_behalf_of": actor["on_behalf_of"],
+        "request_id": context["request_id"],
+    }
+    nested = {
+        "targets": document["targets"],
+        "metadata": context.get("metadata", {}),
+        "changes": document["changes"],
+    }
+    same = {name: str(row[name]) in (text, f"'{text}") for name, text in texts.items()}
+    same |= {name: json.loads(row[name]) == value for name, value in nested.items()}
+    at = row["at"] if isinstance(row["at"], datetime) else datetime.fromisoformat(row["at"])
+    same["at"] = at == datetime.fromisoformat(document["at"])
+    for name, is_same in same.items():
+        if not is_same:
+            raise bundle.RefutedError(f"row {index}: the column {name} differs from the bytes")
+
+
+def rows(archive: zipfile.ZipFile, form: str) -> Iterator[dict[str, Any]]:
+    """Go through the rows; `leaf`, the proven bytes as text, is empty where pruned."""
     with archive.open(f"entries.{form}") as file:
         if form == "csv":
             csv.field_size_limit(WIDEST)
-            for row in csv.DictReader(io.TextIOWrapper(file, "utf-8", newline="")):
-                yield int(row["leaf_index"]), row["leaf_hash"], row["leaf"]
+            yield from csv.DictReader(io.TextIOWrapper(file, "utf-8", newline=""))
             return
         parquet = importlib.import_module("pyarrow.parquet")
         source = parquet.ParquetFile(io.BytesIO(file.read()))
-        for batch in source.iter_batches(columns=["leaf_index", "leaf_hash", "leaf"]):
-            for one in batch.to_pylist():
-                yield one["leaf_index"], one["leaf_hash"], one["leaf"]
+        for batch in source.iter_batches():
+            yield from batch.to_pylist()
 
 
 def main(arguments: list[str]) -> int:
@@ -103,7 +131,7 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     try:
         shown = verify(options.path, "\n".join(options.vkey))
-    except (bundle.RefutedError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (bundle.RefutedError, zipfile.BadZipFile, *bundle.MALFORMED) as error:
         sys.stderr.write(f"REFUTED: {error}\n")
         return 1
     sys.stdout.write(shown + "\n")

@@ -88,14 +88,7 @@ def verify(path: Path, vkey: str) -> str:
                 return verify_offboarding(directory, vkey)
             origin = bundle.read(directory / "checkpoint").decode().partition("\n")[0]
             return str(bundle.verify_bundle(directory, bundle.key_of(origin, vkey), None))
-    except (
-        OSError,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        zipfile.BadZipFile,
-    ) as error:
+    except (zipfile.BadZipFile, *bundle.MALFORMED) as error:
         raise bundle.RefutedError(str(error)) from error
 
 

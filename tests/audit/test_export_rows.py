@@ -4,9 +4,12 @@ import csv
 import io
 import json
 import zipfile
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
+import pyarrow
 import pyarrow.parquet
 import pytest
 from django.core.management import call_command
@@ -20,6 +23,7 @@ from audit.pruning.run import prune
 from audit.queries import proofs
 from audit.sealing.keys import ring
 from audit.sealing.sealer import Sealer
+from kernel.csv_lines import written
 from kernel.tenancy import tenant_context
 from tests.audit.aged import aged, month_of
 from tests.audit.logs import changes, rows
@@ -119,6 +123,50 @@ def test_export__changed_row__is_refuted(guest: Guest, tmp_path: Path) -> None:
     outcome = outsider(changed, "--vkey", vkey, script="verify_export.py")
     assert outcome.returncode == 1
     assert "differs from its hash" in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("form", "column", "value"),
+    [
+        ("csv", "actor_id", "forged"),
+        ("csv", "changes", "{}"),
+        ("parquet", "at", "2001-01-01T00:00:00.000000Z"),
+        ("parquet", "schema", 99),
+    ],
+)
+def test_export__changed_column_beside_the_proven_bytes__is_refuted(
+    guest: Guest, tmp_path: Path, form: str, column: str, value: Any
+) -> None:
+    """Whoever opens the file looks at the columns, and not at the bytes."""
+    path = download(guest, f"format={form}&first=200", tmp_path / "whole.zip")
+    with zipfile.ZipFile(path) as found:
+        contents = {name: found.read(name) for name in found.namelist()}
+    name = f"entries.{form}"
+    contents[name] = _forged(contents[name], form, column, value)
+    manifest = json.loads(contents["manifest.json"])
+    manifest["files"][name] = sha256(contents[name]).hexdigest()
+    contents["manifest.json"] = json.dumps(manifest).encode()
+    with zipfile.ZipFile(path, "w") as made:
+        for member, content in contents.items():
+            made.writestr(member, content)
+    vkey = key_of(guest, Stream.PLATFORM)
+    outcome = outsider(path, "--vkey", vkey, script="verify_export.py")
+    assert outcome.returncode == 1
+    assert f"row 200: the column {column} differs from the bytes" in outcome.stderr
+
+
+def _forged(content: bytes, form: str, column: str, value: Any) -> bytes:
+    """Change a column of the first row."""
+    file = io.BytesIO()
+    if form == "parquet":
+        read = pyarrow.parquet.read_table(io.BytesIO(content))
+        held = read.to_pylist()
+        held[0][column] = datetime.fromisoformat(value) if column == "at" else value
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(held, read.schema), file)
+        return file.getvalue()
+    lines = list(csv.reader(io.StringIO(content.decode(), newline="")))
+    lines[1][table.COLUMNS.index(column)] = str(value)
+    return written(lines)
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
