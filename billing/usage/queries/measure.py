@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 
 from billing.usage.models import Aggregation, Meter
@@ -22,6 +23,7 @@ from kernel.errors import Gone
 from kernel.tenancy import tenant_or_none
 
 _MIDDLE: Final = "percentile_disc(0.5) WITHIN GROUP (ORDER BY part.total{order})"
+_DISTINCT: Final = "count(DISTINCT part.value)"
 # For each aggregation what it reads of a part, and how parts become one figure.
 _VALUES: Final[dict[Aggregation, tuple[tuple[str, ...], str]]] = {
     Aggregation.SUM: (("total",), "sum(part.total)"),
@@ -37,7 +39,7 @@ _VALUES: Final[dict[Aggregation, tuple[tuple[str, ...], str]]] = {
         ("latest", "latest_at", "latest_seq"),
         "(array_agg(part.latest ORDER BY part.latest_at DESC, part.latest_seq DESC))[1]",
     ),
-    Aggregation.UNIQUE_COUNT: (("value",), "count(DISTINCT part.value)"),
+    Aggregation.UNIQUE_COUNT: (("value",), _DISTINCT),
     # The lower and the upper middle value, which are one where the number of values is odd. Times
     # 0.5, because a division would round.
     Aggregation.MEDIAN: (
@@ -188,7 +190,8 @@ def _windowed(question: Question, source: _Source) -> tuple[str, dict[str, Any]]
     selected = [f"{place} AS place", f"({source.value})::numeric AS value"]
     selected += [f"{column} AS key{number}" for number, column in enumerate(columns)]
     keys = ["place", *(f"key{number}" for number in range(len(columns)))]
-    shown = [*windows.bounds(question), "found.value", *(f"found.{key}" for key in keys[1:])]
+    bounds = [f"({bound})::text" for bound in windows.bounds(question)]
+    shown = [*bounds, "found.value", *(f"found.{key}" for key in keys[1:])]
     named = [f"part AS ({parts})", *([f"edge AS ({edges})"] if edges else [])]
     written = ["WITH ", ", ".join(reversed(named) if source.edges_first else named)]
     written += [" SELECT ", ", ".join(shown), " FROM ("]
@@ -214,7 +217,17 @@ def _row(names: list[str], row: Sequence[Any]) -> Row:
     named = dict(zip(names, row[3:], strict=True))
     subject = named.pop(SUBJECT, None)
     tenant_id = named.pop(CUSTOMER, None)
-    return Row(row[0], row[1], row[2], subject, tenant_id, named)
+    return Row(_instant(row[0]), _instant(row[1]), row[2], subject, tenant_id, named)
+
+
+def _instant(read: datetime | str) -> datetime:
+    """Take the bound of a window; as text, since the groups of a window all have the same."""
+    return read if isinstance(read, datetime) else _read_instant(read)
+
+
+@lru_cache(maxsize=4096)
+def _read_instant(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
 
 
 def _nothing(question: Question) -> Row:
