@@ -14,7 +14,7 @@ from audit.c2sp.checkpoint import Checkpoint, parse_checkpoint
 from audit.c2sp.errors import FormatError
 from audit.c2sp.note import parse, signed_by
 from audit.models import HEADS_STREAM
-from audit.sealing import anchors
+from audit.sealing import anchors, checkpoints
 from audit.sealing.keys import KeyRing
 from audit.sealing.tiles import DatabaseTiles
 from audit.tree.proofs import TreeError, frontier_at
@@ -119,6 +119,7 @@ class LogVerifier:
         self._growth = Growth({size for size, _, _ in states} | {self._head.size}, self._nodes())
         if not self._begin():
             return
+        self._check_below(in_file)
         self._walk()
         self._openings.tell(self.report)
         self._name_emptied()
@@ -151,6 +152,18 @@ class LogVerifier:
                 return False
             self._growth.begin(frontier)
         return True
+
+    def _check_below(self, in_file: Checkpoint | None) -> None:
+        """Hold the anchored note against the stored tree where the walk begins beyond its size.
+
+        The nightly look trusts a state that the database keeps: whoever rebuilt the tree can have
+        written that anew as well, and not the anchor.
+        """
+        if in_file is None or in_file.size >= self._first:
+            return
+        if not checkpoints.contains(self._head.log_id, self._head.size, in_file):
+            detail = f"{_IN_FILE} has another root at size {in_file.size}"
+            self.report.add(Verdict.REBUILT, detail, 0)
 
     def _walk(self) -> None:
         of_heads = self._head.stream == HEADS_STREAM

@@ -207,6 +207,24 @@ def test_command__tenant_nobody_knows__is_absent() -> None:
     assert found["counts"] == {"absent": 1}
 
 
+def test_nightly__rebuilt_with_its_own_memory_rewritten__is_found_by_the_anchor(
+    sample: Sample, sealer: Sealer
+) -> None:
+    """What was verified before is kept in the database, too."""
+    sample.receipts += changes(sample.tenant, 5)
+    sealer.drain()
+    assert reconcile(sample.tenant) == []
+    with disarmed() as link:
+        _rebuild(link, sample)
+        link.execute(
+            "UPDATE audit_verified v SET root = h.root FROM audit_head h "
+            "WHERE h.log_id = v.log_id AND v.log_id = %s",
+            [sample.log_id],
+        )
+    (report,) = reconcile(sample.tenant)
+    assert report.counts == {Verdict.REBUILT: 1}
+
+
 def test_nightly__log_is_gone__is_told_in_the_tenants_log(sample: Sample, sealer: Sealer) -> None:
     with disarmed() as link:
         link.execute("DELETE FROM audit_head WHERE tenant_id = %s", [sample.tenant])
