@@ -35,6 +35,7 @@ from billing.usage.api import parameters
 from billing.usage.api.figures import both
 from kernel import tenancy
 from kernel.authz import Access, Scope
+from kernel.gate import quota
 from kernel.http.hot import HotEndpoint, HotRequest, LeanResponse, json_response
 
 _READ = Access(permissions.ENTITLEMENTS_READ.name, Scope.ANY_TENANT)
@@ -60,7 +61,11 @@ class EntitlementValueView(HotEndpoint):
     def serve(cls, request: HotRequest, **kwargs: str) -> LeanResponse:
         """Answer the request."""
         visit = admit(cls, request, kwargs["customer"])
-        return _answer(cls.body(visit, _value(visit, kwargs["feature"], request)))
+        value = _value(visit, kwargs["feature"], request)
+        body = cls.body(visit, value)
+        if value is not None and not value.has_access and not request.GET.get("time"):
+            body |= _returning(visit, value)
+        return _answer(body)
 
     @classmethod
     def body(cls, visit: Visit, value: EntitlementValue | None) -> dict[str, Any]:
@@ -124,6 +129,19 @@ def _value(visit: Visit, feature: str, request: HotRequest) -> EntitlementValue 
     except WindowMissingError:
         _open_windows(visit)
         return value_now(visit.snapshot, feature, now, visit.connection)
+
+
+def _returning(visit: Visit, value: EntitlementValue) -> dict[str, Any]:
+    """Say when access returns, if that is known: a metered feature that is used up."""
+    feature, metered = value.effective.feature, value.metered
+    if metered is None:
+        return {}
+    returns: datetime | None = metered.period.end if metered.limit else None
+    if feature.has_quota:
+        now = datetime.now(UTC)
+        connection = visit.connection
+        returns = quota.access_returns(visit.tenant_id, feature.key, now, connection=connection)
+    return {} if returns is None else {"accessReturnsAt": returns}
 
 
 def _open_windows(visit: Visit) -> None:

@@ -32,6 +32,7 @@ from billing.subscriptions.queries.customers import living_id
 from billing.usage.api import parameters
 from billing.usage.api.figures import number
 from billing.usage.api.reach import reach
+from billing.usage.exact import text_of
 from billing.usage.queries.customers import public_id
 from kernel import idempotency
 from kernel.authz import Access, Principal, PrincipalKind, Scope, current_principal
@@ -282,5 +283,5 @@ def _amounts(
     for name, amount in amounts.items():
         if amount is not None:
             body[name] = number(amount)
-            body[f"{name}Decimal"] = f"{amount:f}"
+            body[f"{name}Decimal"] = text_of(amount)
     return body

@@ -194,6 +194,10 @@ class EntitlementValueSerializer(serializers.Serializer[Any]):
     exhaustedAt = serializers.DateTimeField(
         required=False, help_text="When it is used up at the last hour's rate, if before resetAt."
     )
+    accessReturnsAt = serializers.DateTimeField(
+        required=False,
+        help_text="Where there is no access: when more may be used, at resetAt or before.",
+    )
     remainingSeconds = serializers.IntegerField(required=False, help_text="Until exhaustedAt.")
 
 

@@ -1,6 +1,5 @@
 """Thresholds that a tenant's use has crossed."""
 
-from decimal import Decimal
 from typing import Any, ClassVar
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -13,6 +12,7 @@ from billing.entitlements.models.thresholds import CROSSING_PREFIX
 from billing.entitlements.queries.thresholds import crossings
 from billing.usage import permissions
 from billing.usage.api.figures import number
+from billing.usage.exact import text_of
 from kernel.authz import Access, Scope
 from kernel.http.endpoint import Endpoint
 from kernel.http.pagination import page
@@ -75,15 +75,9 @@ def shown(crossing: ThresholdCrossing) -> dict[str, Any]:
     }
     for name, amount in (("usage", crossing.usage), ("limit", crossing.limit)):
         body[name] = number(amount)
-        body[f"{name}Decimal"] = _exact(amount)
+        body[f"{name}Decimal"] = text_of(amount)
     body["period"] = {"from": crossing.period_start, "to": crossing.period_end}
     body["crossedAt"] = crossing.crossed_at
     if crossing.rearmed_at is not None:
         body["rearmedAt"] = crossing.rearmed_at
     return body
-
-
-def _exact(amount: Decimal) -> str:
-    """Write an amount without the zeros that the column pads it with."""
-    text = f"{amount:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text

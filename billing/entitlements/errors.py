@@ -1,5 +1,8 @@
 """What can go wrong with entitlements beyond the kernel's kinds."""
 
+from datetime import datetime
+
+from billing.usage.exact import text_of
 from kernel.errors import Conflict
 from kernel.gate.quota import Standing
 
@@ -11,23 +14,28 @@ class OverrideOverlapError(Conflict):
 
 
 class QuotaUsedUpError(Conflict):
-    """A use does not fit into what is left of a quota. It never asks to be retried: see resetAt."""
+    """A use does not fit into what is left of a quota. It never asks to be retried: see resetAt.
+
+    ``returns_at`` is when more may be used, if that is known: at the end of the period or before.
+    """
 
     code = "quota_exceeded"
 
-    def __init__(self, standing: Standing) -> None:
+    def __init__(self, standing: Standing, returns_at: datetime | None = None) -> None:
         amounts = {
             "limit": standing.hard_limit,
             "used": standing.used,
             "reserved": standing.reserved,
             "remaining": standing.remaining,
         }
+        returns = {} if returns_at is None else {"accessReturnsAt": returns_at}
         super().__init__(
             f"The quota of {standing.feature} does not cover this.",
             extensions={
                 "feature": standing.feature,
-                **{name: f"{amount:f}" for name, amount in amounts.items() if amount is not None},
+                **{name: text_of(amount) for name, amount in amounts.items() if amount is not None},
                 "resetAt": standing.end,
+                **returns,
             },
         )
 

@@ -226,7 +226,7 @@ def evaluated(
         return EntitlementValue(effective)
     if feature.counted_by_gate:
         period = period_of(snapshot, effective, at)
-        rate = _rate(feature, at, period, use)
+        rate = _rate(feature, at, use)
         requests = Decimal(use.requests)
         metered = Metered(value.limit, value.soft, requests, ZERO, period, rate=rate)
         return _planned(snapshot, effective, metered)
@@ -238,7 +238,7 @@ def evaluated(
     if standing is None:
         return None
     period = Period(standing.start, standing.end)
-    rate = _rate(feature, at, period, use)
+    rate = _rate(feature, at, use)
     used, reserved = standing.used, standing.reserved
     if standing.grants is None:
         metered = Metered(value.limit, value.soft, used, reserved, period, rate=rate)
@@ -248,9 +248,9 @@ def evaluated(
     return EntitlementValue(effective, burnt)
 
 
-def _rate(feature: FeatureFact, at: datetime, period: Period, use: Use) -> Decimal:
+def _rate(feature: FeatureFact, at: datetime, use: Use) -> Decimal:
     recent = use.recent.get(feature.meter)
-    return ZERO if recent is None else per_hour(recent, at, period.start)
+    return ZERO if recent is None else per_hour(recent, at)
 
 
 def _planned(snapshot: Snapshot, effective: Effective, metered: Metered) -> EntitlementValue:

@@ -49,7 +49,9 @@ _CONSUME: Final = Statement(
     "billing_consume",
     "SELECT place, outcome, fingerprint, body, feature_key,"
     " (extract(epoch FROM window_start) * 1000000)::bigint,"
-    " (extract(epoch FROM window_end) * 1000000)::bigint, used, reserved, hard_limit, recent"
+    " (extract(epoch FROM window_end) * 1000000)::bigint, used, reserved, hard_limit, recent,"
+    " CASE WHEN outcome = 'exceeded' THEN (extract(epoch FROM gate.access_returns("
+    "($1::uuid[])[place], feature_key, clock_timestamp())) * 1000000)::bigint END"
     " FROM billing_consume($1::uuid[], $2::text[], $3::text[], $4::numeric[], $5::text[],"
     " $6::text[], $7::uuid[], $8::bigint[], $9::bytea[], $10::int, $11::text, $12::timestamptz,"
     " $13::boolean)",
@@ -205,11 +207,12 @@ class _Told:
     body: bytes
     standing: Standing | None
     recent: Decimal
+    returns_at: datetime | None
 
     @classmethod
     def read(cls, row: Row) -> "_Told":
         """Read the text values."""
-        place, outcome, fingerprint, body, *standing, recent = (
+        place, outcome, fingerprint, body, *standing, recent, returns = (
             None if value is None else value.decode() for value in row
         )
         return cls(
@@ -219,6 +222,7 @@ class _Told:
             bytes.fromhex((body or "\\x")[2:]),
             _standing(*standing),
             Decimal(recent or 0),
+            None if returns is None else _EPOCH + timedelta(microseconds=int(returns)),
         )
 
 
@@ -274,10 +278,10 @@ def _outcome(
             return Invalid(message, pointer="/quantity")
     standing = told.standing
     if told.outcome == "exceeded" and standing is not None:
-        return QuotaUsedUpError(standing)
+        return QuotaUsedUpError(standing, told.returns_at)
     exhausted = None
     if standing is not None and standing.remaining is not None:
-        rate = rates.per_hour(recent, now, standing.start)
+        rate = rates.per_hour(recent, now)
         exhausted = exhausted_at(standing.remaining, rate, standing.end, now)
     return Answer(call.write(Used(call.event_id, call.quantity, standing, exhausted)))
 

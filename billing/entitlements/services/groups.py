@@ -155,7 +155,9 @@ def _checked(tenant_id: UUID, feature: FeatureFact, quantity: Decimal) -> Check:
         project(tenant_id)
         checked = quota.check(tenant_id, feature.meter, quantity, feature=feature.key)
     if checked.exceeded and checked.standing is not None:
-        raise QuotaUsedUpError(checked.standing)
+        tight = checked.standing.feature
+        returns = quota.access_returns(tenant_id, tight, checked.at)
+        raise QuotaUsedUpError(checked.standing, returns)
     return checked
 
 
@@ -180,7 +182,7 @@ def _tightest(  # noqa: PLR0917 - what was found under the lock
             continue
         standing = _standing(snapshot, one, meter, checked.at)
         if standing.hard_limit is not None and standing.used + quantity > standing.hard_limit:
-            raise QuotaUsedUpError(standing)
+            raise QuotaUsedUpError(standing, standing.end if standing.hard_limit else None)
         found.append(standing)
     return min(found, key=_remaining, default=None)
 

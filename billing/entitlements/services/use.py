@@ -193,7 +193,9 @@ def _checked(
         project(tenant_id)
         checked = quota.check(tenant_id, meter, quantity, feature=feature)
     if checked.exceeded and checked.standing is not None:
-        raise QuotaUsedUpError(checked.standing)
+        tight = checked.standing.feature
+        returns = quota.access_returns(tenant_id, tight, checked.at)
+        raise QuotaUsedUpError(checked.standing, returns)
     return checked
 
 
@@ -222,5 +224,5 @@ def _exhausted(tenant_id: UUID, meter: str, standing: Standing | None) -> dateti
         return None
     now = datetime.now(UTC)
     recent = used_in_the_last_hour([tenant_id], [meter], now)
-    rate = per_hour(recent.get((tenant_id, meter), Decimal(0)), now, standing.start)
+    rate = per_hour(recent.get((tenant_id, meter), Decimal(0)), now)
     return exhausted_at(standing.remaining, rate, standing.end, now)

@@ -45,15 +45,18 @@ def since(at: datetime) -> datetime:
     return at - timedelta(seconds=epoch % width + (_BUCKETS - 1) * width)
 
 
-def per_hour(used: Decimal, at: datetime, start: datetime) -> Decimal:
-    """Turn what was used since the last hour's buckets, or since ``start``, into a rate."""
-    return used * _HOUR / _elapsed(at, start)
+def per_hour(used: Decimal, at: datetime) -> Decimal:
+    """Turn what was used since the last hour's buckets began into a rate.
+
+    It is the same wherever a period has begun meanwhile: what was used before that is in it.
+    """
+    return used * _HOUR / _elapsed(at)
 
 
 @lru_cache(maxsize=64)
-def _elapsed(at: datetime, start: datetime) -> Decimal:
-    """Give the seconds since the last hour's buckets, or since ``start``, began; at least one."""
-    return Decimal(max((at - max(since(at), start)) / timedelta(seconds=1), 1.0))
+def _elapsed(at: datetime) -> Decimal:
+    """Give the seconds since the last hour's buckets began."""
+    return Decimal((at - since(at)) / timedelta(seconds=1))
 
 
 def used_in_the_last_hour(

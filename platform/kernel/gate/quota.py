@@ -25,6 +25,12 @@ _STANDING: Final = Statement(
     " FROM gate.quota_standing($1::uuid, $2, NULL, $3::timestamptz)",
     parameters=3,
 )
+_RETURNS: Final = Statement(
+    "gate_access_returns",
+    "SELECT (extract(epoch FROM gate.access_returns($1::uuid, $2, $3::timestamptz))"
+    " * 1000000)::bigint",
+    parameters=3,
+)
 _REQUESTS: Final = Statement(
     "gate_requests_today", "SELECT gate.requests_today($1::uuid)", parameters=1
 )
@@ -106,6 +112,24 @@ def check(
         [tenant_id, meter, quantity, at, feature],
     )
     return Check(exceeded, checked_at, Standing(*row) if row[0] is not None else None)
+
+
+def access_returns(
+    tenant_id: UUID, feature: str, at: datetime, *, connection: HotConnection | None = None
+) -> datetime | None:
+    """Tell when more of a feature may be used than at ``at``; None: by nothing that is known.
+
+    ``connection`` None reads on Django's connection of the current alias.
+    """
+    if connection is not None:
+        values = [_bytes(tenant_id), _bytes(feature), _bytes(at)]
+        (text,) = connection.row(_RETURNS, values)
+        return None if text is None else _EPOCH + timedelta(microseconds=int(text))
+    ((found,),) = db.rows(
+        "SELECT gate.access_returns($1::uuid, $2::text, $3::timestamptz)", [tenant_id, feature, at]
+    )
+    returns: datetime | None = found
+    return returns
 
 
 def hold(

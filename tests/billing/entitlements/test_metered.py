@@ -70,9 +70,8 @@ def test_since__now__is_the_third_quarter_of_an_hour_before_the_running_one(at, 
     assert since(now) == datetime.fromisoformat(f"2026-11-11T{expected}:00+00:00")
 
 
-def test_per_hour__period_that_began_just_now__is_the_rate_since_then():
+def test_per_hour__used_since_the_buckets_began__is_spread_over_that_time():
     now = START + timedelta(days=1)
 
-    assert per_hour(Decimal(50), now, START) == Decimal(50) * 3600 / (45 * 60)
-    assert per_hour(Decimal(50), now, now - timedelta(minutes=5)) == 600
-    assert per_hour(Decimal(50), now, now) == 50 * 3600
+    assert per_hour(Decimal(50), now) == Decimal(50) * 3600 / (45 * 60)
+    assert per_hour(Decimal(50), now + timedelta(minutes=10)) == Decimal(50) * 3600 / (55 * 60)
