@@ -11,6 +11,9 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
+import structlog
+from django.db import DatabaseError
+
 from kernel import db
 from kernel.tenancy import across_tenants
 
@@ -18,6 +21,7 @@ PATIENCE: Final = timedelta(hours=4)
 """How long after its end a day counts as over, as ``sql/digest.sql`` says."""
 AT_ONCE: Final = 1_000
 """How many days are looked up before they are made."""
+_log = structlog.get_logger("innkeeper.usage")
 _Day = tuple[UUID, UUID, str]
 """A tenant, its meter, an ISO day."""
 _LOCK: Final = "SELECT pg_try_advisory_lock(hashtextextended('billing.usage.digests', 15))"
@@ -79,10 +83,20 @@ def _alone() -> Iterator[bool]:
 
 
 def _make(days: Sequence[_Day], stop: threading.Event) -> int:
-    """Make digests, each in a transaction of its own; return how many were."""
+    """Make digests, each in a transaction of its own; return how many were.
+
+    A day that PostgreSQL cannot do, being too large for a value or for its patience, holds up no
+    other: it is read as days without a digest are.
+    """
     made = 0
     for day in days:
         if stop.is_set():
             break
-        made += bool(db.rows(_MAKE, day)[0][0])
+        try:
+            made += bool(db.rows(_MAKE, day)[0][0])
+        except DatabaseError as error:
+            if not db.connection().is_usable():
+                raise
+            tenant, meter, iso = map(str, day)
+            _log.warning("digest.failed", tenant=tenant, meter=meter, day=iso, error=str(error))
     return made

@@ -213,6 +213,21 @@ def test_digest_new__days_that_are_over__have_digests_afterwards(tenant):
     assert holding(tenant.id, meter) == ["2026-03-02", "2026-04-11"]
 
 
+def test_digest_new__day_that_cannot_be_made__holds_up_no_other(tenant, monkeypatch):
+    meter = define(tenant.id)
+    report(tenant.id, *(event(meter.slug, 2, at=MIDNIGHT + timedelta(days=n)) for n in range(3)))
+    monkeypatch.setattr(
+        digesting,
+        "_MAKE",
+        digesting._MAKE + " WHERE 1 / ($3::date - '2026-03-03'::date) <> 7",
+    )
+
+    digesting.digest_new(threading.Event())
+
+    assert holding(tenant.id, meter) == ["2026-03-02", "2026-03-04"]
+    assert total(tenant.id, meter, **WEEK) == 6
+
+
 @pytest.mark.parametrize("value", ["0.1234567", "1e40", "-9000000000000.5"])
 def test_percentile__value_that_millionths_do_not_hold__is_exact(tenant, value):
     meter = define(tenant.id, "P50")
