@@ -42,10 +42,15 @@ class Desk:
         thread = threading.Thread(target=do)
         self.threads.append(thread)
         thread.start()
-        if before is None:
-            until("the item is at work", lambda: any(item in piece for piece in self.pieces))
-        else:
-            until("the item waits", lambda: self.together.waiting(key) == before + 1)
+
+        def at_work():
+            return any(item in piece for piece in self.pieces)
+
+        def waits():
+            return before is not None and self.together.waiting(key) == before + 1
+
+        # A patient leader takes it along at once: it may be at work before anybody sees it wait.
+        until("the item waits or is at work", lambda: at_work() or waits())
 
     def finish(self, permits=20):
         self.go.release(permits)
