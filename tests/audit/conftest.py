@@ -11,6 +11,7 @@ from audit.registry import Action, Severity, registry
 from audit.sealing.sealer import Sealer
 from audit.streams import delivery
 from kernel.tenancy import tenant_context
+from tests.audit.samples import Sample
 from tests.receivers import write_authority
 from tests.waiting import until
 
@@ -46,6 +47,12 @@ def sealer() -> Iterator[Sealer]:
         yield made
     finally:
         made.release()
+
+
+@pytest.fixture
+def sample(sealer: Sealer) -> Sample:
+    """A sealed log to be tampered with."""
+    return Sample(sealer)
 
 
 @pytest.fixture

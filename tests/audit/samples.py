@@ -8,7 +8,7 @@ from audit.sealing import checkpoints
 from audit.sealing.sealer import Sealer
 from audit.services import Receipt
 from audit.tree.frontier import Frontier
-from audit.verification.findings import LogReport
+from audit.verification.findings import LogReport, Verdict
 from audit.verification.run import verify
 from tests.audit.logs import changes, rows
 
@@ -37,6 +37,11 @@ class Sample:
 
     def event(self, index: int) -> UUID:
         return self.receipts[index].event_id
+
+
+def verdicts(report: LogReport) -> set[Verdict]:
+    """The kinds of what was found."""
+    return {finding.verdict for finding in report.findings}
 
 
 def rebuild(link: psycopg.Connection, sample: Sample) -> None:

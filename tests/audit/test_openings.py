@@ -88,34 +88,34 @@ def test_api__stored_opening_is_no_opening__shows_the_commitment(doc: str) -> No
     assert answer.body["changes"]["after"]["email"].startswith("c:")
 
 
-def test_verify__malformed_opening_of_a_large_change__is_invalid(
-    tenant_id: UUID, sealer: Sealer
-) -> None:
-    about("usr_1", text="x" * 70_000)
-    sealer.drain()
-    with disarmed() as link:
-        link.execute(
+@pytest.mark.parametrize(
+    ("text", "forge", "detail"),
+    [
+        (
+            "x" * 70_000,
             "UPDATE audit_pii SET doc = jsonb_set(doc, '{changes.after.email,1}', '\"forged\"') "
-            "WHERE tenant_id = %s",
-            [tenant_id],
-        )
-    report = judged(tenant_id)
-    assert report.counts == {Verdict.INVALID: 1}
-    assert report.findings[0].detail == "the value of changes.after.email is not the committed one"
-
-
-def test_verify__one_path_opened_twice__is_invalid(tenant_id: UUID, sealer: Sealer) -> None:
-    event = about("usr_1")
-    sealer.drain()
-    with disarmed() as link:
-        link.execute(
+            "WHERE event_id = %s",
+            "the value of changes.after.email is not the committed one",
+        ),
+        (
+            "x",
             "INSERT INTO audit_pii SELECT event_id, 'usr_0', tenant_id, doc FROM audit_pii "
             "WHERE event_id = %s",
-            [event],
-        )
+            "changes.after.email is opened twice",
+        ),
+    ],
+    ids=["of a large change", "twice"],
+)
+def test_verify__opening_forged__is_invalid(
+    tenant_id: UUID, sealer: Sealer, text: str, forge: str, detail: str
+) -> None:
+    event = about("usr_1", text=text)
+    sealer.drain()
+    with disarmed() as link:
+        link.execute(forge, [event])
     report = judged(tenant_id)
     assert report.counts == {Verdict.INVALID: 1}
-    assert report.findings[0].detail == "changes.after.email is opened twice"
+    assert report.findings[0].detail == detail
 
 
 def test_verify__opening_put_into_another_tenants_reach__is_unopened(

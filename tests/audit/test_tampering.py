@@ -32,11 +32,6 @@ def _elsewhere(session_database: SessionDatabase) -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def sample(sealer: Sealer) -> Sample:
-    return Sample(sealer)
-
-
 def _update(link: psycopg.Connection, sample: Sample) -> None:
     link.execute(FORGE, [sample.event(42)])
 

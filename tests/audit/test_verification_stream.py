@@ -1,19 +1,11 @@
 """What the verifier reads: places in batches, whatever lies between them."""
 
-import pytest
-
-from audit.sealing.sealer import Sealer
 from audit.verification import storage
 from audit.verification.findings import Verdict
 from kernel import db
 from kernel.tenancy import across_tenants
 from tests.audit.samples import SIZE, Sample
 from tests.audit.superuser import disarmed
-
-
-@pytest.fixture
-def sample(sealer: Sealer) -> Sample:
-    return Sample(sealer)
 
 
 def batches(sample: Sample, first: int, past: int) -> list[list[int]]:

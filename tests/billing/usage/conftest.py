@@ -1,8 +1,11 @@
 """A tenant and an operator's key for each test of usage."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.billing.house import House, make_house, make_key, serving
+from tests.billing.usage.door import Queue
 
 
 @pytest.fixture
@@ -15,6 +18,14 @@ def house() -> House:
 def platform_key(session_database) -> str:
     """A key of the operator's."""
     return make_key()
+
+
+@pytest.fixture
+def queue() -> Iterator[Queue]:
+    """A door behind which events gather."""
+    made = Queue()
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,158 +1,27 @@
 """Single events that arrive together: one commit, each its own answer, no tenant another's."""
 
-import json
-import threading
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import UTC, datetime
-from typing import Any
-
 import pytest
 
-from billing.usage.cloudevents import Event, decode
-from billing.usage.literals import array
-from billing.usage.services.grouping import WAY, Arrival, Door, Single, take_together
+from billing.usage.services.grouping import WAY
 from kernel import db
 from kernel.errors import Invalid
 from kernel.gate import projection
-from kernel.gate.admission import admit
-from kernel.gate.company import Caller
 from kernel.gate.keys import TENANT, mint
-from kernel.gate.presented import credential
-from kernel.gate.wire import HotConnection, Statement, StatementError, release
+from kernel.gate.wire import HotConnection, Statement
 from kernel.ids import new_id
-from tests.billing.entitlements.quotas import limit, value
 from tests.billing.house import House, make_house, make_key, staff
-from tests.billing.usage.reports import as_staff, define, event, report, rollups, total, word
+from tests.billing.usage.door import (
+    PATIENCE,
+    arrival,
+    codes,
+    known,
+    known_house,
+    ledger,
+    news,
+    used,
+)
+from tests.billing.usage.reports import as_staff, define, event, total, word
 from tests.waiting import until
-
-PATIENCE = 20.0
-
-
-class Held(HotConnection):
-    """A connection whose statements wait for ``let_go``, once ``hold`` was called."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._failing = ""
-        self._open_now = threading.Event()
-        self._open_now.set()
-
-    def hold(self) -> None:
-        self._open_now.clear()
-
-    def let_go(self) -> None:
-        self._open_now.set()
-
-    def fail_once(self, name: str) -> None:
-        """Let the next such statement fail as PostgreSQL's refusals do: the connection closes."""
-        self._failing = name
-
-    def row(self, statement: Statement, values: Any) -> Any:
-        assert self._open_now.wait(PATIENCE)
-        if self._failing == statement.name:
-            self._failing = ""
-            self.close()
-            raise StatementError("XX000", "as the test wished")
-        return super().row(statement, values)
-
-
-class Queue:
-    """A door with an event under way that is held up, so that those sent next gather."""
-
-    def __init__(self) -> None:
-        self.connection = Held()
-        self.door = Door(self.connection)
-        self._pool = ThreadPoolExecutor(16)
-
-    def start(self, house: House) -> "Future[Arrival]":
-        """Send the event that all others wait for."""
-        known(house.key)
-        self.connection.hold()
-        future = self._send(arrival(house.key, event(word())))
-        until("the queue stands so", lambda: self.door.gathered.waiting(WAY) == 0)
-        return future
-
-    def add(self, key: str, sent: dict[str, Any] | None) -> "Future[Arrival]":
-        """Send an event from another thread; give what becomes of it, which is still to come."""
-        place = (self.door.gathered.waiting(WAY) or 0) + 1
-        future = self._send(arrival(key, sent))
-        until("the queue stands so", lambda: self.door.gathered.waiting(WAY) == place)
-        return future
-
-    def _send(self, one: Arrival) -> "Future[Arrival]":
-        def enter() -> Arrival:
-            try:
-                self.door.enter(one)
-                return one
-            finally:
-                release()
-
-        return self._pool.submit(enter)
-
-    def go(self) -> None:
-        self.connection.let_go()
-
-    def close(self) -> None:
-        self.go()
-        self._pool.shutdown()
-        self.connection.close()
-
-
-def arrival(key: str, sent: dict[str, Any] | None) -> Arrival:
-    presented = credential(key)
-    assert presented is not None
-    return Arrival(key, Caller(presented, "127.0.0.1"), None if sent is None else read(sent))
-
-
-def read(sent: dict[str, Any]) -> Event:
-    return decode(json.dumps(sent).encode(), "application/json")[0]
-
-
-def known(*keys: str) -> None:
-    """Use keys once: the first use of a day is admitted alone."""
-    connection = HotConnection()
-    for key in keys:
-        assert admit(connection, key, ip=None, permission="events:write").code == "VALID"
-    connection.close()
-
-
-def known_house(plan: str = "enterprise") -> House:
-    made = make_house(plan)
-    known(made.key)
-    return made
-
-
-def codes(futures: "list[Future[Arrival]]") -> list[str]:
-    found = [future.result(PATIENCE) for future in futures]
-    return [one.admission.code if one.admission else "" for one in found]
-
-
-def news(futures: "list[Future[Arrival]]") -> list[bool]:
-    return [future.result(PATIENCE).new for future in futures]
-
-
-def used(house: House) -> int:
-    with db.use_alias("owner"):
-        ((found,),) = db.rows("SELECT used FROM gate.counter WHERE subject = $1", [house.id])
-    return int(found)
-
-
-@pytest.fixture
-def queue() -> Iterator[Queue]:
-    made = Queue()
-    yield made
-    made.close()
-
-
-def ledger(*ids: str) -> list[tuple[Any, ...]]:
-    with as_staff(), db.cursor() as cursor:
-        cursor.execute(
-            "SELECT id, tenant_id, scope, key_id, xid::text FROM billing_usage_event"
-            " WHERE id = ANY (%s) ORDER BY seq",
-            [list(ids)],
-        )
-        return cursor.fetchall()
 
 
 def test_group__events_of_two_tenants__are_one_commit_and_each_its_own_tenants(house, queue):
@@ -357,130 +226,6 @@ def test_group__what_came_is_no_event__its_sender_is_counted_all_the_same(house,
     assert codes(futures) == ["VALID", "VALID"]
     assert news(futures) == [False, True]
     assert used(house) == 1 + 3
-
-
-def test_group__another_tenant_than_the_keys__is_refused_twice(house):
-    other = make_house("enterprise")
-    presented = credential(other.key)
-    assert presented is not None
-    connection = HotConnection()
-    admit(connection, other.key, ip=None, permission="events:write")
-    statement = Statement(
-        "forged",
-        "SELECT billing_usage_ingest_group($1::uuid[], $2::text[], $3::text[], $4::bytea[],"
-        " '{x}', '{x}', '{x}', '{x}', '{NULL}', '{NULL}', NULL)",
-        parameters=4,
-    )
-
-    def ask(tenant: House, public_id: str, mac: bytes) -> str:
-        values = [
-            array([tenant.id]),
-            array([public_id]),
-            array([public_id]),
-            array([rf"\x{mac.hex()}"]),
-        ]
-        with pytest.raises(StatementError) as refused:
-            connection.row(statement, values)
-        return refused.value.sqlstate
-
-    mine = credential(house.key)
-    assert mine is not None
-    assert ask(house, presented.public_id, presented.macs[0]) == "42501"
-    assert ask(house, mine.public_id, presented.macs[0]) == "42501"
-    assert ledger("x") == []
-    connection.close()
-
-
-def test_group__helpers_of_the_owner__are_closed_to_the_application(house):
-    connection = HotConnection()
-
-    for call in (
-        "gate.presented('{}', '{}')",
-        "gate.count_usage('{}', '{}', '{}', '{}')",
-    ):
-        with pytest.raises(StatementError) as refused:
-            connection.row(Statement(word(), f"SELECT {call}", parameters=0), [])
-        assert refused.value.sqlstate == "42501"
-
-
-def test_group__take_as_the_application__is_held_by_the_tenants_fence(house):
-    other = make_house("enterprise")
-    connection = HotConnection()
-    admit(connection, house.key, ip=None, permission="events:write")
-    statement = Statement(
-        "taken",
-        "SELECT billing_usage_take($1::uuid[], $1::uuid[], '{NULL}', '{x}', '{x}', '{x}', '{x}',"
-        " '{NULL}', '{NULL}', NULL, NULL)",
-        parameters=1,
-    )
-
-    with pytest.raises(StatementError) as refused:
-        connection.row(statement, [array([other.id])])
-
-    assert refused.value.sqlstate == "42501"
-
-
-@pytest.mark.parametrize("aggregation", ["MAX", "LATEST", "COUNT", "UNIQUE_COUNT"])
-def test_group__leaves_the_same_figures_as_singles(house, queue, aggregation):
-    groups = {"group_by": {"who": "$.who"}}
-    grouped, single = (define(house.id, aggregation, **groups) for _ in range(2))
-    sent = [
-        {"value": number, "who": who}
-        for number, who in ((5, "a"), ("7.25", "b"), (-3, "a"), (None, "a"), ("x", "b"), (2, "b"))
-    ]
-    queue.start(house)
-
-    futures = [queue.add(house.key, event(grouped.slug, data=data)) for data in sent]
-    queue.go()
-    assert all(news(futures))
-    for data in sent:
-        report(house.id, event(single.slug, data=data))
-
-    assert rollups(grouped) == rollups(single)
-    assert values(grouped) == values(single)
-
-
-def values(meter: Any) -> list[tuple[Any, ...]]:
-    with as_staff():
-        return db.rows(
-            "SELECT tenant_id, bucket, subject, groups, value FROM billing_usage_value"
-            " WHERE meter_id = $1 ORDER BY 1, 2, 3, 4, 5",
-            [meter.id],
-        )
-
-
-def test_group__draws_from_every_tenants_own_quota(queue):
-    houses = [known_house("basic") for _ in range(2)]
-    for house in houses:
-        limit(house, 100)
-    queue.start(houses[0])
-
-    futures = [queue.add(house.key, quantity(7 + place)) for place, house in enumerate(houses)]
-    queue.go()
-
-    assert all(news(futures))
-    assert [value(house)["usage"] for house in houses] == [7, 8]
-
-
-def quantity(number: int) -> dict[str, Any]:
-    return event("processed_units", at=datetime.now(UTC), data={"quantity": number})
-
-
-def test_operators_events__together__find_tenants_by_subject_or_none(house):
-    connection = HotConnection("staff")
-    strange = word()
-    sent = [event(word(), subject=s) for s in (house.slug, house.public_id, strange)]
-    facts = {"tenant_id": None, "by_operator": True, "key_id": None, "connection": connection}
-    singles = [Single(read(one), facts) for one in sent]
-
-    take_together(singles)
-    take_together([Single(read(sent[0]), facts)])
-
-    assert [single.new for single in singles] == [True] * 3
-    rows = {row[0]: row for row in ledger(*(one["id"] for one in sent))}
-    assert [rows[one["id"]][1] for one in sent] == [house.id, house.id, None]
-    assert len({row[4] for row in rows.values()}) == 1
-    connection.close()
 
 
 def test_group__nobody_else_there__is_two_statements_on_the_doors_own_connection(house, queue):
