@@ -4,7 +4,8 @@
 -- A group is small, so what it costs is mostly that a statement starts. All that is written goes in
 -- two statements: the keys that tell repeats, since only a block of its own can take them back, and
 -- everything else. Nested loops are right for so few rows. A group with a repeat in it, which is
--- rare, goes the way of a batch.
+-- rare, goes the way of a batch. What an event measures and what a roll-up takes is the text of
+-- take.sql, word for word; a test compares them.
 CREATE OR REPLACE FUNCTION billing_usage_ingest_group(
   p_tenant uuid[], p_public_id text[], p_public_ids text[], p_macs bytea[],
   p_id text[], p_source text[], p_type text[], p_subject text[],
