@@ -22,6 +22,7 @@ from kernel.errors import Unavailable
 LONGEST_WAIT: Final = 10.0
 """Seconds in which an erasure that has just been committed gets its place."""
 _PAUSE: Final = 0.1
+"""Between two looks at whether the sealer has placed an entry: it tells nobody when it has."""
 # Of entries that still have their bytes: the others' openings are nobody's question.
 _CONCERNED: Final = """
 SELECT DISTINCT t.erasure FROM audit_leaf l

@@ -220,20 +220,14 @@ class _Told:
             outcome or "",
             bytes.fromhex((fingerprint or "\\x")[2:]),
             bytes.fromhex((body or "\\x")[2:]),
-            _standing(*standing),
+            _standing(standing),
             Decimal(recent or 0),
             None if returns is None else _EPOCH + timedelta(microseconds=int(returns)),
         )
 
 
-def _standing(  # noqa: PLR0917 - as many as a row has columns
-    feature: str | None,
-    start: str | None,
-    end: str | None,
-    used: str | None,
-    reserved: str | None,
-    limit: str | None,
-) -> Standing | None:
+def _standing(columns: Sequence[str | None]) -> Standing | None:
+    feature, start, end, used, reserved, limit = columns
     if feature is None:
         return None
     return Standing(

@@ -77,7 +77,8 @@ def _use(
     with db.atomic():
         named = _named(feature, meter, groups)
         checked = _checked(tenant_id, feature, quantity)
-        standing = _tightest(load(tenant_id), feature, meter, named, quantity, checked)
+        snapshot = load(tenant_id)
+        standing = _tightest(snapshot, feature, meter, named, quantity=quantity, checked=checked)
         data: dict[str, Any] = {}
         for key, text in named.items():
             if text != _NOTHING:
@@ -161,11 +162,12 @@ def _checked(tenant_id: UUID, feature: FeatureFact, quantity: Decimal) -> Check:
     return checked
 
 
-def _tightest(  # noqa: PLR0917 - what was found under the lock
+def _tightest(
     snapshot: Snapshot,
     feature: FeatureFact,
     meter: Meter,
     named: Groups,
+    *,
     quantity: Decimal,
     checked: Check,
 ) -> Standing | None:
