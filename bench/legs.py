@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from bench import budgets, workloads
 from bench.claims import Claim, at_least, below, exactly, percentile_below
 from bench.ladder import Ladder, Say
-from bench.load import counted, windows
+from bench.load import closed_loop, counted, windows
 from bench.load.open_loop import Plan, Result, Stream
 from bench.load.wire import Request, json_request
 from bench.options import Options
@@ -20,7 +21,6 @@ from bench.systems.lineup import Systems
 from bench.systems.server import HOST
 
 LIVE_PROBES_PER_SECOND = 50.0
-UNMEASURED_RATE = 500.0  # of the open loop, when the ladder did not measure verify
 WINDOWS_TRIED = 4  # for each that is wanted, when the machine is not ours alone
 EXACT_CLIENTS, EXACT_PROCESSES = 64, 4
 LIMITED_PLAN, PLAN_REQUESTS = "professional", 10_000
@@ -36,13 +36,9 @@ COUNTED = ("no_failures", "open_verify_answers", "open_livez_answers")
 def run(options: Options, systems: Systems, report: Report, say: Say) -> None:
     """Run the legs that the options name."""
     if "open" in options.parts and systems.ours is not None:
-        rate = UNMEASURED_RATE
-        if report.ladder is not None and "verify" in report.ladder.measurements:
-            rate = report.ladder.measurements["verify"].interval().estimate / 2
-        say(f"open loop: verify at {rate:,.0f}/s, /livez at {LIVE_PROBES_PER_SECOND:g}/s")
-        report.open_loop_rate = rate
+        say(f"open loop: verify at half of its rate, /livez at {LIVE_PROBES_PER_SECOND:g}/s")
         with _told("open loop", report):
-            report.windows = _open(options, systems, rate)
+            report.windows = _open(options, systems, say)
     if "exact" in options.parts and systems.ours is not None:
         say(f"exactness: {options.exact_requests:,} requests on a plan of {PLAN_REQUESTS:,}")
         with _told("exactness", report):
@@ -58,18 +54,34 @@ def _told(leg: str, report: Report) -> Iterator[None]:
         report.broken[leg] = str(error)[-500:]
 
 
-def _open(options: Options, systems: Systems, rate: float) -> windows.Windows:
+def _open(options: Options, systems: Systems, say: Say) -> windows.Windows:
     assert systems.ours is not None
-    streams = (
-        Stream("verify", rate, workloads.verify(systems.ours.platform_key, systems.guests)),
-        Stream("livez", LIVE_PROBES_PER_SECOND, workloads.live()),
-    )
-    plan = Plan(HOST, systems.ours.server.port, streams, options.open_seconds, connections=8)
+    server = systems.ours.server
+    verify = workloads.verify(systems.ours.platform_key, systems.guests)
+
+    def at_half(plan: Plan) -> Plan:
+        """At half of what verify delivers right now: on a machine whose speed changes, half of what
+        it delivered minutes ago may be all or a quarter (docs/adr/0145)."""
+        capacity = closed_loop.run(
+            server.url,
+            verify,
+            connections=options.connections,
+            seconds=1,
+            run_id=f"pace{plan.seed}",
+        )
+        say(f"window {plan.seed}: verify at half of {capacity.per_second:,.0f}/s")
+        streams = (
+            Stream("verify", capacity.per_second / 2, verify),
+            Stream("livez", LIVE_PROBES_PER_SECOND, workloads.live()),
+        )
+        return replace(plan, streams=streams)
+
     return windows.take(
-        plan,
+        Plan(HOST, server.port, (), options.open_seconds, connections=8),
         wanted=options.open_windows,
         at_most=options.open_windows * WINDOWS_TRIED,
         roots=systems.roots(),
+        paced=at_half,
     )
 
 

@@ -31,7 +31,6 @@ class Report:
     objection: str | None = None
     ladder: Ladder | None = None
     windows: Windows | None = None
-    open_loop_rate: float = 0.0
     exactness: dict[str, Any] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
     claims: list[Claim] = field(default_factory=list)
@@ -76,7 +75,7 @@ class Report:
         found = {
             name: getattr(self, name)
             for name in ("commit", "started", "command", "calibration_ms", "fdatasync_ms",
-                         "objection", "exactness", "seconds", "open_loop_rate")
+                         "objection", "exactness", "seconds")
         }  # fmt: skip
         found["machine"] = asdict(self.machine) | {"id": self.machine.id}
         found["verdict"] = self.verdict()
@@ -138,6 +137,7 @@ def _open_loop_json(windows: Windows) -> dict[str, Any]:
     taken = [
         {
             "objection": window.objection,
+            "rates": window.rates,
             "p99_ms": {
                 name: stream.percentile(0.99)
                 for name, stream in window.result.streams.items()
@@ -171,7 +171,7 @@ def markdown(report: Report) -> str:
     if report.ladder is not None:
         lines += _ladder_lines(report.ladder)
     if report.windows is not None:
-        lines += _open_loop_lines(report.windows, report.open_loop_rate)
+        lines += _open_loop_lines(report.windows)
     if report.exactness:
         lines += _exact_lines(report.exactness)
     return "\n".join(lines).rstrip() + "\n"
@@ -222,13 +222,15 @@ def _ladder_lines(ladder: Ladder) -> list[str]:
     return [*lines, ""]
 
 
-def _open_loop_lines(windows: Windows, rate: float) -> list[str]:
+def _open_loop_lines(windows: Windows) -> list[str]:
     result = windows.pooled()
+    asked = [window.rates["verify"] for window in windows.taken]
     lines = [
-        f"Open loop, Poisson arrivals, verify at {rate:,.0f}/s with /livez beside it; latency "
-        f"from the intended time; {len(windows.fit)} of {len(windows.taken)} windows fit to judge "
-        f"and pooled. Generator: lag p99 {result.lag_p99_ms:.2f} ms, "
-        f"{result.core_share:.0%} of a core"
+        "Open loop, Poisson arrivals, verify at half of what it delivered right before each window "
+        f"({min(asked):,.0f} to {max(asked):,.0f}/s, {sum(asked) / len(asked):,.0f}/s in the mean) "
+        "with /livez beside it; latency from the intended time; "
+        f"{len(windows.fit)} of {len(windows.taken)} windows fit to judge and pooled. "
+        f"Generator: lag p99 {result.lag_p99_ms:.2f} ms, {result.core_share:.0%} of a core"
         + (f", **invalid: {result.invalid}**." if result.invalid else "."),
         "",
         "| stream | requests | p50 ms | p95 ms | p99 ms | max ms | statuses | lost |",

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from bench import machine
 from bench.load import open_loop
@@ -22,6 +22,7 @@ from bench.statistics import median
 CALIBRATION_SAMPLES = 100
 Run = Callable[[Plan], Result]
 Sample = Callable[[], float]
+Paced = Callable[[Plan], Plan]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Window:
 
     result: Result
     objection: str | None
+    rates: dict[str, float] = field(default_factory=dict)  # asked for, a second, by stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +81,11 @@ def take(
     roots: Sequence[int] = (),
     run: Run = open_loop.run,
     sample: Sample = machine.python_sample,
+    paced: Paced = lambda plan: plan,
 ) -> Windows:
     """Take windows of the plan, each with a seed of its own, until `wanted` are fit or `at_most`
-    are taken; `roots` are the process trees of the systems under test.
+    are taken; `roots` are the process trees of the systems under test. `paced` gives the plan of a
+    window its rates right before it; what that takes of the machine is no part of the window.
 
     Raises:
         RuntimeError: the generator's process failed.
@@ -90,13 +94,15 @@ def take(
     quiet = _speed(sample)
     before = quiet
     while len(taken) < at_most and sum(w.objection is None for w in taken) < wanted:
+        window = paced(replace(plan, seed=plan.seed + len(taken)))
         occupant = machine.Occupant(os.getpid(), *roots)
-        result = run(replace(plan, seed=plan.seed + len(taken)))
+        result = run(window)
         occupancy = occupant.read()
         after = _speed(sample)
         quiet = min(quiet, after)
         slow = _slower(max(before, after), quiet)
-        taken.append(Window(result, result.invalid or occupancy.objection() or slow))
+        objection = result.invalid or occupancy.objection() or slow
+        taken.append(Window(result, objection, {one.name: one.rate for one in window.streams}))
         before = after
     return Windows(tuple(taken), wanted)
 

@@ -154,8 +154,8 @@ def test_judge__lost_answers_of_the_open_loop__fail_however_quick_the_others() -
         ),
         "livez": StreamResult(planned=1000, latencies=[1.0] * 1000, statuses={200: 1000}),
     }
-    window = Window(Result(streams, 0.1, {}, 0.1, None), None)
-    found = report(windows=Windows((window,), 1), open_loop_rate=900.0)
+    window = Window(Result(streams, 0.1, {}, 0.1, None), None, {"verify": 900.0})
+    found = report(windows=Windows((window,), 1))
     legs.judge(found, ours=True)
     assert [(claim.name, claim.verdict) for claim in found.claims] == [
         ("open_verify", Verdict.PASS),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -67,6 +68,23 @@ def test_take__each_window__has_other_arrivals() -> None:
     windows.take(PLAN, wanted=3, at_most=3, run=run, sample=steady)
 
     assert len(set(seeds)) == 3
+
+
+def test_take__rates_made_for_each_window__are_run_and_kept() -> None:
+    rates = iter([80.0, 120.0])
+    sent = []
+
+    def paced(plan: Plan) -> Plan:
+        return replace(plan, streams=(replace(plan.streams[0], rate=next(rates)),))
+
+    def run(plan: Plan) -> Result:
+        sent.append(plan.streams[0].rate)
+        return found()
+
+    taken = windows.take(PLAN, wanted=2, at_most=2, run=run, sample=steady, paced=paced)
+
+    assert sent == [80.0, 120.0]
+    assert [window.rates for window in taken.taken] == [{"s": 80.0}, {"s": 120.0}]
 
 
 def test_take__others_on_the_machine__is_invalid_in_the_end(
