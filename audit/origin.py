@@ -1,19 +1,20 @@
 """The names under which this instance and its logs are known to the outside."""
 
+from functools import cache
 from uuid import UUID
 
-from django.conf import settings
-
-PATH = "/api/v1/audit/tlog"
+from kernel import db
 
 
+@cache
 def instance_origin() -> str:
     """Return the scheme-less URL prefix of all logs; it stands in every leaf.
 
-    AUDIT_ORIGIN where it is set, else where this deployment serves its logs.
+    It is kept with the data and never changes, whatever address the instance is reached under
+    later (docs/adr/0144).
     """
-    configured = getattr(settings, "AUDIT_ORIGIN", "")
-    return configured or settings.INNKEEPER_PUBLIC_URL.partition("://")[2] + PATH
+    ((origin,),) = db.rows("SELECT origin FROM audit_instance")
+    return str(origin)
 
 
 def new_origin(log_id: UUID) -> str:

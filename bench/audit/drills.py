@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -81,23 +82,24 @@ def meet(seconds: int, *, rounds: int, probes: int) -> dict[str, Any]:
     before others' entries were sealed meanwhile. Their lag is told.
     """
     tenants, late, watched = [uuid4(), uuid4()], uuid4(), uuid4()
-    open_reading, open_writing = os.pipe()
-    sealers = [children.start(_seal_for_ever) for _ in range(2)]
-    idle = children.start(partial(_idle, late, open_reading, seconds))
-    writers = [
-        children.start(partial(_storm, tenants, part, rounds)) for part in range(_WRITER_PROCESSES)
-    ]
-    seen: dict[str, Any] = children.run(partial(_probe, watched, probes, seconds))
-    os.write(open_writing, b".")
-    committed: dict[str, list[str]] = {str(late): idle.result(), str(watched): seen["events"]}
-    committed |= {str(tenant): [] for tenant in tenants}
-    for one in writers:
-        for tenant, events in one.result().items():
-            committed[tenant] += events
-    every = [event for events in committed.values() for event in events]
-    found = children.run(partial(_account, [*tenants, late, watched], every, drain=False))
-    for one in sealers:
-        one.kill()
+    with ExitStack() as ends:
+        for _ in range(2):
+            ends.callback(children.start(_seal_for_ever).kill)
+        open_reading, open_writing = os.pipe()
+        idle = children.start(partial(_idle, late, open_reading, seconds))
+        writers = [
+            children.start(partial(_storm, tenants, part, rounds))
+            for part in range(_WRITER_PROCESSES)
+        ]
+        seen: dict[str, Any] = children.run(partial(_probe, watched, probes, seconds))
+        os.write(open_writing, b".")
+        committed: dict[str, list[str]] = {str(late): idle.result(), str(watched): seen["events"]}
+        committed |= {str(tenant): [] for tenant in tenants}
+        for one in writers:
+            for tenant, events in one.result().items():
+                committed[tenant] += events
+        every = [event for events in committed.values() for event in events]
+        found = children.run(partial(_account, [*tenants, late, watched], every, drain=False))
     return {"idle_seconds": seen["seconds"], "others_lag": spread(seen["lags"]), **found}
 
 

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import psycopg
 
+from audit.origin import instance_origin
 from audit.registry import Action, Severity, registry
 from audit.sealing.sealer import Sealer
 from audit.services import Context, record
@@ -27,7 +28,6 @@ CONTEXT: Final = Context(
 """As a request gives it: address and browser are two commitments with their openings."""
 SYSTEM: Final = Context("system", request_id="req_0123456789abcdef")
 BATCH: Final = 500
-ORIGIN: Final = "bench/audit"
 registry.register(ACTION)
 
 
@@ -55,7 +55,7 @@ def entry(tenant: UUID, number: int, context: Context = SYSTEM) -> Entry:
     """Make the entry of the numbered change."""
     target = Target("thing", f"thing{number % 10}")
     draft = Draft(action=ACTION, tenant_id=tenant, targets=[target], **changes(number))
-    return build(draft, context, origin=ORIGIN)
+    return build(draft, context, origin=instance_origin())
 
 
 def load(tenants: Sequence[UUID], count: int, context: Context = SYSTEM) -> None:

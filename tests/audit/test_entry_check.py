@@ -58,7 +58,7 @@ class NoErasures(Erasures):
 
 
 def checked(entry: dict[str, Any]) -> LogReport:
-    report = LogReport(UUID(int=1), "example.org", TENANT, 1)
+    report = LogReport(UUID(int=1), f"example.org/{UUID(int=1).hex}", TENANT, 1)
     openings = orjson.dumps(entry["openings"]).decode() if entry["openings"] else None
     sealed = sha256(b"\x00" + entry["leaf"]).digest()
     row = (0, sealed, entry["event"], entry["leaf"], True, entry["columns"], openings, None)
