@@ -4,13 +4,14 @@ exact."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 
 from bench import budgets, workloads
 from bench.claims import Claim, at_least, below, exactly, percentile_below
 from bench.ladder import Ladder, Say
-from bench.load import closed_loop, counted, windows
+from bench.load import closed_loop, counted, open_loop, windows
 from bench.load.open_loop import Plan, Result, Stream
 from bench.load.wire import Request, json_request
 from bench.options import Options
@@ -21,6 +22,10 @@ from bench.systems.lineup import Systems
 from bench.systems.server import HOST
 
 LIVE_PROBES_PER_SECOND = 50.0
+CHECKS_PER_SECOND = 100.0
+BESIDE_CONNECTIONS = 16
+BESIDE_WINDOWS = 4
+BESIDE_SECONDS = 3.0  # that the reporters begin before a window's requests and end after them
 WINDOWS_TRIED = 4  # for each that is wanted, when the machine is not ours alone
 EXACT_CLIENTS, EXACT_PROCESSES = 64, 4
 LIMITED_PLAN, PLAN_REQUESTS = "professional", 10_000
@@ -30,7 +35,7 @@ INGEST = (
     ("ingest100", "usage.ingest_rate", "in batches of 100"),
     ("ingest1000", "usage.ingest_rate_thousands", "in batches of 1,000"),
 )
-COUNTED = ("no_failures", "open_verify_answers", "open_livez_answers")
+COUNTED = ("no_failures", "open_verify_answers", "open_livez_answers", "open_checks_answers")
 
 
 def run(options: Options, systems: Systems, report: Report, say: Say) -> None:
@@ -39,6 +44,10 @@ def run(options: Options, systems: Systems, report: Report, say: Say) -> None:
         say(f"open loop: verify at half of its rate, /livez at {LIVE_PROBES_PER_SECOND:g}/s")
         with _told("open loop", report):
             report.windows = _open(options, systems, say)
+    if "beside" in options.parts and systems.ours is not None:
+        say(f"entitlement checks at {CHECKS_PER_SECOND:g}/s beside {BESIDE_CONNECTIONS} reporters")
+        with _told("checks beside ingest", report):
+            report.beside = _beside(options, systems, say)
     if "exact" in options.parts and systems.ours is not None:
         say(f"exactness: {options.exact_requests:,} requests on a plan of {PLAN_REQUESTS:,}")
         with _told("exactness", report):
@@ -85,6 +94,40 @@ def _open(options: Options, systems: Systems, say: Say) -> windows.Windows:
     )
 
 
+def _beside(options: Options, systems: Systems, say: Say) -> windows.Windows:
+    """Ask what is left of a metered feature while its events are reported as fast as they are
+    taken, one a request."""
+    assert systems.ours is not None
+    server, events = systems.ours.server, workloads.units(systems.guests)
+
+    def run(plan: Plan) -> Result:
+        seconds = plan.warm_up + plan.duration + BESIDE_SECONDS
+        with ThreadPoolExecutor(1) as reporters:
+            reporting = reporters.submit(
+                closed_loop.run,
+                server.url,
+                events,
+                connections=BESIDE_CONNECTIONS,
+                seconds=seconds,
+                run_id=f"beside-{plan.seed}",
+            )
+            result = open_loop.run(plan)
+            rate = reporting.result()
+        say(f"window {plan.seed}: beside {rate.per_second:,.0f} events/s, {rate.refused} refused")
+        if rate.refused or rate.broken:
+            raise RuntimeError(f"{rate.refused} events refused, {rate.broken} connections broken")
+        return replace(result, beside=rate.per_second)
+
+    checks = Stream("checks", CHECKS_PER_SECOND, workloads.metered(systems.guests))
+    return windows.take(
+        Plan(HOST, server.port, (checks,), options.open_seconds, connections=8),
+        wanted=min(options.open_windows, BESIDE_WINDOWS),
+        at_most=min(options.open_windows, BESIDE_WINDOWS) * WINDOWS_TRIED,
+        roots=systems.roots(),
+        run=run,
+    )
+
+
 def _exact(options: Options, systems: Systems) -> dict[str, object]:
     assert systems.ours is not None
     ours = systems.ours
@@ -125,7 +168,9 @@ def judge(report: Report, *, ours: bool) -> None:
     if report.ladder is not None:
         timed += _ladder_claims(report.ladder)
     if report.windows is not None:
-        timed += _open_claims(report)
+        timed += _open_claims(report.windows)
+    if report.beside is not None:
+        timed += _beside_claims(report.beside)
     # A count needs no quiet machine; a figure does.
     report.claims = [
         claim if claim.name in COUNTED else claim.doubted(report.objection) for claim in timed
@@ -170,27 +215,35 @@ def _ladder_claims(ladder: Ladder) -> list[Claim]:
     return claims
 
 
-def _open_claims(report: Report) -> list[Claim]:
-    assert report.windows is not None
+def _open_claims(taken: windows.Windows) -> list[Claim]:
     claims = []
     for name, budget in (("verify", "class.hot"), ("livez", "health.under_load")):
         entry = budgets.get(budget)
         # The aim of the hot class; the gate where an entry sets no aim of its own.
         limit = entry.goal.get("p99", entry.gate["p99"])
-        claims.append(_open_claim(report.windows, name, limit))
-        lost = report.windows.lost(name)
+        claims.append(_open_claim(taken, name, limit, "at half of verify's capacity, open loop"))
+        lost = taken.lost(name)
         claims.append(exactly(f"open_{name}_answers", f"every {name} request answered", lost, 0))
     return claims
 
 
-def _open_claim(taken: windows.Windows, name: str, limit: float) -> Claim:
+def _beside_claims(taken: windows.Windows) -> list[Claim]:
+    limit = budgets.get("usage.check_beside_ingest").gate["p99"]
+    words = f"while {BESIDE_CONNECTIONS} connections report single events of its meter"
+    return [
+        _open_claim(taken, "checks", limit, words),
+        exactly("open_checks_answers", "every check answered", taken.lost("checks"), 0),
+    ]
+
+
+def _open_claim(taken: windows.Windows, name: str, limit: float, when: str) -> Claim:
     """Judge the windows that are fit, or all of them if that shows the claim: no disturbance makes
     an answer faster (docs/adr/0143)."""
 
     def judged(result: Result, words: str) -> Claim:
         return percentile_below(
             f"open_{name}",
-            f"{name} p99 below {limit:g} ms at half of verify's capacity, open loop{words}",
+            f"{name} p99 below {limit:g} ms {when}{words}",
             result.streams[name].latencies,
             "p99",
             limit=limit,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 FLOORS = {"raw": "raw", "django": "django_view", "drf": "drf_view"}
 OURS = ("health", "verify", "entitlement", "ingest", "ingest100", "ingest1000")
 PEERS = ("assembly", "assembly_lean")
-LEGS = ("open", "exact")
+LEGS = ("open", "beside", "exact")
 PARTS = (*FLOORS, *OURS, *PEERS, *LEGS)
 TITLES = {
     "raw": "raw WSGI",

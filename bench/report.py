@@ -31,6 +31,7 @@ class Report:
     objection: str | None = None
     ladder: Ladder | None = None
     windows: Windows | None = None
+    beside: Windows | None = None
     exactness: dict[str, Any] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
     claims: list[Claim] = field(default_factory=list)
@@ -89,6 +90,8 @@ class Report:
             ]
         if self.windows is not None:
             found["open_loop"] = _open_loop_json(self.windows)
+        if self.beside is not None:
+            found["beside"] = _open_loop_json(self.beside)
         return found
 
 
@@ -171,7 +174,9 @@ def markdown(report: Report) -> str:
     if report.ladder is not None:
         lines += _ladder_lines(report.ladder)
     if report.windows is not None:
-        lines += _open_loop_lines(report.windows)
+        lines += _half_lines(report.windows)
+    if report.beside is not None:
+        lines += _beside_lines(report.beside)
     if report.exactness:
         lines += _exact_lines(report.exactness)
     return "\n".join(lines).rstrip() + "\n"
@@ -222,13 +227,30 @@ def _ladder_lines(ladder: Ladder) -> list[str]:
     return [*lines, ""]
 
 
-def _open_loop_lines(windows: Windows) -> list[str]:
-    result = windows.pooled()
+def _half_lines(windows: Windows) -> list[str]:
     asked = [window.rates["verify"] for window in windows.taken]
-    lines = [
-        "Open loop, Poisson arrivals, verify at half of what it delivered right before each window "
+    return _open_loop_lines(
+        windows,
+        "verify at half of what it delivered right before each window "
         f"({min(asked):,.0f} to {max(asked):,.0f}/s, {sum(asked) / len(asked):,.0f}/s in the mean) "
-        "with /livez beside it; latency from the intended time; "
+        "with /livez beside it",
+    )
+
+
+def _beside_lines(windows: Windows) -> list[str]:
+    reported = [window.result.beside for window in windows.taken]
+    return _open_loop_lines(
+        windows,
+        "values of a metered entitlement while single events of its meter are reported in a closed "
+        f"loop ({min(reported):,.0f} to {max(reported):,.0f}/s, "
+        f"{sum(reported) / len(reported):,.0f}/s in the mean)",
+    )
+
+
+def _open_loop_lines(windows: Windows, what: str) -> list[str]:
+    result = windows.pooled()
+    lines = [
+        f"Open loop, Poisson arrivals, {what}; latency from the intended time; "
         f"{len(windows.fit)} of {len(windows.taken)} windows fit to judge and pooled. "
         f"Generator: lag p99 {result.lag_p99_ms:.2f} ms, {result.core_share:.0%} of a core"
         + (f", **invalid: {result.invalid}**." if result.invalid else "."),

@@ -9,7 +9,7 @@ from typing import Any
 from bench.load.wire import UNIQUE, Request, json_request
 from bench.systems.assembly import FEATURE as ASSEMBLY_FEATURE
 from bench.systems.assembly import Organization
-from bench.systems.innkeeper import BATCH, ENTITLEMENT, FEATURE, METER_EVENT, Guest
+from bench.systems.innkeeper import BATCH, ENTITLEMENT, FEATURE, METER_EVENT, METERED, Guest
 
 VERIFY = "/api/v1/keys/verify"
 EVENTS = "/api/v1/events"
@@ -58,6 +58,24 @@ def ingest_batch(guests: list[Guest], size: int = BATCH) -> tuple[Request, ...]:
     events = [_event(index) for index in range(size)]
     return tuple(
         json_request("POST", EVENTS, guest.key, events, Content_Type=BATCH_TYPE) for guest in guests
+    )
+
+
+def units(guests: list[Guest]) -> tuple[Request, ...]:
+    """One event of a metered feature of the plan a request, for each tenant in turn."""
+    event = {**_event(0), "type": METERED, "data": {"quantity": 1}}
+    return tuple(
+        json_request("POST", EVENTS, guest.key, event, Content_Type=SINGLE_TYPE) for guest in guests
+    )
+
+
+def metered(guests: list[Guest]) -> tuple[Request, ...]:
+    """What is left of that feature, asked by each tenant in turn."""
+    return tuple(
+        json_request(
+            "GET", f"/api/v1/customers/{guest.slug}/entitlements/{METERED}/value", guest.key
+        )
+        for guest in guests
     )
 
 

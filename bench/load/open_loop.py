@@ -111,13 +111,14 @@ class StreamResult:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A finished run."""
+    """A finished run; ``beside`` is what a closed loop reached meanwhile, a second."""
 
     streams: dict[str, StreamResult]
     lag_p99_ms: float
     lag_histogram: dict[str, int]
     core_share: float
     invalid: str | None
+    beside: float = 0.0
 
     @classmethod
     def parse(cls, text: str) -> Result:

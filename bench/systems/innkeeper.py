@@ -29,6 +29,7 @@ START_SECONDS = 120.0
 LAUNCHER = (sys.executable, "-P", "-m", "config.launcher")  # what `make run` ends in
 FEATURE = "sso"
 ENTITLEMENT = "seats"
+METERED = "processed_units"
 METER = "bench_calls"
 METER_EVENT = "bench.call"
 BATCH = 100

@@ -165,6 +165,23 @@ def test_judge__lost_answers_of_the_open_loop__fail_however_quick_the_others() -
     ]
 
 
+@pytest.mark.parametrize(
+    ("latency", "verdict"), [(19.0, Verdict.PASS), (21.0, Verdict.FAIL)], ids=["below", "above"]
+)
+def test_judge__checks_beside_reports__are_held_to_their_own_limit(
+    latency: float, verdict: Verdict
+) -> None:
+    checks = StreamResult(planned=1000, latencies=[latency] * 1000, statuses={200: 1000})
+    result = Result({"checks": checks}, 0.1, {}, 0.1, None, beside=2_500.0)
+    found = report(beside=Windows((Window(result, None, {"checks": 100.0}),), 1))
+    legs.judge(found, ours=True)
+    assert [(claim.name, claim.verdict) for claim in found.claims] == [
+        ("open_checks", verdict),
+        ("open_checks_answers", Verdict.PASS),
+    ]
+    assert "2,500 to 2,500/s" in markdown(found)
+
+
 def test_judge__broken_leg__fails_and_keeps_what_was_measured() -> None:
     found = report(ladder=ladder([3000, 3000], [300, 300]), broken={"exactness": "HTTP 500"})
     legs.judge(found, ours=True)

@@ -120,7 +120,7 @@ def open_claim(latencies: list[float], monkeypatch: pytest.MonkeyPatch) -> Claim
     busy(monkeypatch)
     stream = StreamResult(planned=1000, latencies=latencies, statuses={200: 1000})
     result = Result({"s": stream}, 0.2, {"<=0.2 ms": 2}, 0.1, None)
-    return legs._open_claim(take(itertools.repeat(result)), "s", 10)
+    return legs._open_claim(take(itertools.repeat(result)), "s", 10, "now")
 
 
 def test_open_claim__fast_in_disturbed_windows__is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,4 +143,4 @@ def test_open_claim__generator_at_fault__shows_nothing_however_fast() -> None:
     taken = take(itertools.repeat(found(invalid="the generator was late")))
 
     assert taken.undisturbed_or_not() is None
-    assert legs._open_claim(taken, "s", 10).verdict is Verdict.INCONCLUSIVE
+    assert legs._open_claim(taken, "s", 10, "now").verdict is Verdict.INCONCLUSIVE
