@@ -5,11 +5,13 @@ it has ended all of them are done in one piece, led by the one that has waited l
 is as large as the work is slow. Queues live in one process.
 
 Nobody waits for company, unless the owner of the work is patient: then a piece that follows upon
-another gives those whose piece has just ended a moment to come again. Without it callers that do
-come again fall into two halves, which are done in turns.
+another, or comes a moment after it, gives those whose piece has just ended that moment to come
+again. Without it callers that do come again fall into two parts, which are done in turns: all but
+the quickest, and the quickest alone.
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
@@ -35,11 +37,15 @@ class _Place(Generic[T]):
 
 @dataclass(slots=True, eq=False)
 class _Queue(Generic[T]):
-    """Who waits for the piece that is under way, and for how many a patient leader waits."""
+    """Who waits for the piece that is under way, and for how many a patient leader waits.
+
+    ``ended`` is when the last piece has ended, in monotonic seconds; None while one is under way.
+    """
 
     waiting: deque[_Place[T]] = field(default_factory=deque)
     expected: int = 0
     patient: "threading.Lock | None" = None
+    ended: float | None = None
 
 
 class Together(Generic[T]):
@@ -47,7 +53,8 @@ class Together(Generic[T]):
 
     ``work`` does some items, and notes in each what came of it. Where it fails for several with one
     of ``failures``, that says nothing about any of them: each is then done alone, by its own
-    caller. Done alone it raises what its caller is to see. ``patience`` is in seconds.
+    caller. Done alone it raises what its caller is to see. ``patience`` is in seconds; the keys of
+    a patient owner are few, since it remembers how large the last piece of each was.
     """
 
     def __init__(
@@ -68,7 +75,7 @@ class Together(Generic[T]):
         """Tell how many wait for the one that is under way; None if none is."""
         with self._guard:
             found = self._queues.get(key)
-            return None if found is None else len(found.waiting)
+            return None if found is None or found.ended is not None else len(found.waiting)
 
     def do(self, key: Hashable, item: T) -> None:
         """Do an item, with others of its key if any are waiting.
@@ -88,7 +95,11 @@ class Together(Generic[T]):
         with self._guard:
             queue = self._queues.get(key)
             if queue is None:
-                self._queues[key] = _Queue()
+                queue = self._queues[key] = _Queue(ended=0.0)
+            if queue.ended is not None:
+                if time.monotonic() - queue.ended > self._patience:
+                    queue.expected = 0
+                queue.ended = None
                 place.state = _State.LEADING
                 return False
             place.turn.acquire()
@@ -132,13 +143,15 @@ class Together(Generic[T]):
             queue.patient = None
 
     def _pass_on(self, key: Hashable, done: int) -> None:
-        """Let the one that has waited longest lead, or forget the key."""
+        """Let the one that has waited longest lead; without any, forget the key in time."""
         with self._guard:
             queue = self._queues[key]
-            if not queue.waiting:
-                del self._queues[key]
-                return
             queue.expected = min(done + len(queue.waiting), self._largest)
+            if not queue.waiting:
+                queue.ended = time.monotonic()
+                if done == 1 or not self._patience:
+                    del self._queues[key]
+                return
             following = queue.waiting.popleft()
         following.state = _State.LEADING
         following.turn.release()

@@ -1,9 +1,11 @@
 """Work that is done for many at once: nobody waits for company, everybody has their own outcome."""
 
 import threading
+import time
 
 import pytest
 
+from kernel import together
 from kernel.together import Together
 from tests.waiting import until
 
@@ -117,6 +119,47 @@ def test_together__patient__waits_for_those_who_were_just_done():
 
     assert desk.pieces == [["a"], ["b", "c"]]
     assert desk.outcomes == dict.fromkeys("abc", "done")
+
+
+def test_together__patient__first_after_a_piece_of_several__waits_for_the_others():
+    desk = Desk(patience=30.0)
+    for item in ("a", "b"):
+        desk.send(item)
+    desk.go.release()
+    until("the first is done", lambda: "a" in desk.outcomes)
+    desk.send("c")
+    desk.go.release()
+    until("both are done", lambda: {"b", "c"} <= desk.outcomes.keys())
+    assert desk.together.waiting("key") is None
+
+    leader = threading.Thread(target=desk.together.do, args=("key", "d"))
+    leader.start()
+    until("the next leads", lambda: desk.together.waiting("key") == 0)
+    assert len(desk.pieces) == 2
+    desk.send("e")
+    desk.finish()
+    leader.join(30)
+
+    assert desk.pieces == [["a"], ["b", "c"], ["d", "e"]]
+
+
+def test_together__patient__first_long_after_a_piece_of_several__goes_at_once(monkeypatch):
+    desk = Desk(patience=30.0)
+    for item in ("a", "b"):
+        desk.send(item)
+    desk.go.release()
+    until("the first is done", lambda: "a" in desk.outcomes)
+    desk.send("c")
+    desk.go.release()
+    until("both are done", lambda: {"b", "c"} <= desk.outcomes.keys())
+    later = time.monotonic() + 31
+    monkeypatch.setattr(together.time, "monotonic", lambda: later)
+
+    desk.send("d")
+    desk.finish()
+
+    assert desk.pieces == [["a"], ["b", "c"], ["d"]]
+    assert desk.together._queues == {}
 
 
 def test_together__patient__does_not_wait_for_ever():

@@ -27,7 +27,7 @@ from kernel.together import Together
 PERMISSION: Final = permissions.EVENTS_WRITE.name
 WAY: Final = "events"
 """What is under way is one of these at a time, in each group."""
-COMPANY_S: Final = 0.001
+COMPANY_S: Final = 0.002
 """For how long a group waits for those whose group has just ended: docs/adr/0137."""
 LARGEST_DATA: Final = 64 * 1024
 """Bytes of data above which an event goes alone: nobody waits for another's megabyte."""

@@ -8,8 +8,10 @@ from pathlib import Path
 from kernel.postgres import innkeeper_home
 
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
-IN_HAND = 16
-"""Requests that all serving processes together have in hand at once: each has its connections."""
+IN_HAND = 32
+"""Requests that all serving processes together have in hand at once, hot connections included."""
+CONNECTIONS = 8
+"""Of a serving process to each role for what is not hot: more would queue in the database."""
 
 
 class LaunchError(RuntimeError):
@@ -25,7 +27,7 @@ class Options:
         host: address to listen on (``HOST``, default loopback only).
         port: port to listen on (``PORT``, default 8000).
         workers: serving processes (``INNKEEPER_WORKERS``, default one per core).
-        threads: requests that one of them has in hand at once (``INNKEEPER_THREADS``, default 16
+        threads: requests that one of them has in hand at once (``INNKEEPER_THREADS``, default 32
             shared among the processes, two at least).
         metrics: directory in which the serving processes share their metrics, their own alone.
     """

@@ -16,7 +16,7 @@ _IO_METHOD_SINCE = 18
 # Sized for the stated target: two cores and little memory beside the application.
 _COMMON = {
     "listen_addresses": "",
-    "max_connections": "100",
+    "max_connections": "200",
     "shared_buffers": "256MB",
     "effective_cache_size": "1GB",
     "work_mem": "8MB",
@@ -66,7 +66,6 @@ _THROWAWAY = {
     "fsync": "off",
     "full_page_writes": "off",
     "synchronous_commit": "off",
-    "max_connections": "200",
     "shared_buffers": "128MB",
     "autovacuum_naptime": "1min",
     "checkpoint_timeout": "1h",
