@@ -140,6 +140,8 @@ def _open_loop_json(windows: Windows) -> dict[str, Any]:
     taken = [
         {
             "objection": window.objection,
+            "steady": window.steady,
+            "lag_p99_ms": window.result.lag_p99_ms,
             "rates": window.rates,
             "p99_ms": {
                 name: stream.percentile(0.99)
@@ -251,7 +253,8 @@ def _open_loop_lines(windows: Windows, what: str) -> list[str]:
     result = windows.pooled()
     lines = [
         f"Open loop, Poisson arrivals, {what}; latency from the intended time; "
-        f"{len(windows.fit)} of {len(windows.taken)} windows fit to judge and pooled. "
+        f"{len(windows.fit)} of {len(windows.taken)} windows fit to judge, {len(windows.steady)} "
+        "steady. "
         f"Generator: lag p99 {result.lag_p99_ms:.2f} ms, {result.core_share:.0%} of a core"
         + (f", **invalid: {result.invalid}**." if result.invalid else "."),
         "",

@@ -22,7 +22,7 @@ import subprocess
 import sys
 import time
 from collections import Counter, deque
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +111,8 @@ class StreamResult:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A finished run; ``beside`` is what a closed loop reached meanwhile, a second."""
+    """A finished run; ``beside`` is what a closed loop reached meanwhile, a second, and
+    ``realtime`` whether the generator could have been late because of the machine alone."""
 
     streams: dict[str, StreamResult]
     lag_p99_ms: float
@@ -119,6 +120,7 @@ class Result:
     core_share: float
     invalid: str | None
     beside: float = 0.0
+    realtime: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Result:
@@ -339,9 +341,11 @@ def run_here(plan: Plan) -> Result:
     """
     if plan.cpu is not None:
         os.sched_setaffinity(0, {plan.cpu})
+    realtime = False
     with contextlib.suppress(OSError):  # an instrument must not queue behind what it measures
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
-    return Generator(plan).run()
+        realtime = True
+    return replace(Generator(plan).run(), realtime=realtime)
 
 
 def run(plan: Plan) -> Result:

@@ -154,7 +154,7 @@ def test_judge__lost_answers_of_the_open_loop__fail_however_quick_the_others() -
         ),
         "livez": StreamResult(planned=1000, latencies=[1.0] * 1000, statuses={200: 1000}),
     }
-    window = Window(Result(streams, 0.1, {}, 0.1, None), None, {"verify": 900.0})
+    window = Window(Result(streams, 0.1, {}, 0.1, None), None, True, {"verify": 900.0})
     found = report(windows=Windows((window,), 1))
     legs.judge(found, ours=True)
     assert [(claim.name, claim.verdict) for claim in found.claims] == [
@@ -173,7 +173,7 @@ def test_judge__checks_beside_reports__are_held_to_their_own_limit(
 ) -> None:
     checks = StreamResult(planned=1000, latencies=[latency] * 1000, statuses={200: 1000})
     result = Result({"checks": checks}, 0.1, {}, 0.1, None, beside=2_500.0)
-    found = report(beside=Windows((Window(result, None, {"checks": 100.0}),), 1))
+    found = report(beside=Windows((Window(result, None, True, {"checks": 100.0}),), 1))
     legs.judge(found, ours=True)
     assert [(claim.name, claim.verdict) for claim in found.claims] == [
         ("open_checks", verdict),

@@ -127,7 +127,7 @@ def test_open_claim__fast_in_disturbed_windows__is_shown(monkeypatch: pytest.Mon
     claim = open_claim([1.0] * 1000, monkeypatch)
 
     assert claim.verdict is Verdict.PASS
-    assert "in all 4 windows, disturbed or not" in claim.statement
+    assert "in 4 steady windows, slow ones too" in claim.statement
 
 
 def test_open_claim__slow_in_disturbed_windows__shows_nothing(
@@ -139,8 +139,33 @@ def test_open_claim__slow_in_disturbed_windows__shows_nothing(
     assert "0 of 4 windows were fit" in claim.reason
 
 
+def test_open_claim__fast_where_the_machine_stood_still__shows_nothing() -> None:
+    stalled = replace(found(), lag_p99_ms=0.31, realtime=True)
+
+    taken = take(itertools.repeat(stalled))
+
+    assert [window.steady for window in taken.taken] == [False] * 4
+    claim = legs._open_claim(taken, "s", 10, "now")
+    assert claim.verdict is Verdict.INCONCLUSIVE
+    assert "machine stood still" in claim.reason
+
+
+def test_take__generator_of_no_priority_late__does_not_blame_the_machine() -> None:
+    taken = take(itertools.repeat(replace(found(), lag_p99_ms=0.31)))
+
+    assert [window.objection for window in taken.taken] == [None, None]
+
+
+def test_take__enough_steady_windows__takes_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    busy(monkeypatch)
+
+    taken = take(itertools.repeat(found()), wanted=1, at_most=9)
+
+    assert len(taken.taken) == windows.STEADY_FOR_FIT
+
+
 def test_open_claim__generator_at_fault__shows_nothing_however_fast() -> None:
     taken = take(itertools.repeat(found(invalid="the generator was late")))
 
-    assert taken.undisturbed_or_not() is None
+    assert taken.pooled_steady() is None
     assert legs._open_claim(taken, "s", 10, "now").verdict is Verdict.INCONCLUSIVE
