@@ -26,7 +26,8 @@ TITLES = {
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to run and for how long; the defaults take under six minutes."""
+    """What to run and for how long; the defaults take five minutes on a quiet
+    machine and up to fifteen on one that is not."""
 
     parts: tuple[str, ...] = PARTS
     rounds: int = 6
