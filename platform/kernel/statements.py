@@ -26,10 +26,19 @@ def checked(result: pq.abc.PGresult) -> pq.abc.PGresult:
 
     Raises:
         psycopg.Error: what the server refused.
+        psycopg.OperationalError: the connection is lost.
     """
     if result.status in (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK):
         return result
-    raise psycopg.errors.error_from_result(result)
+    raise _fault(result)
+
+
+def _fault(result: pq.abc.PGresult) -> psycopg.Error:
+    """Name what a result tells. A server that refuses says by which rule (SQLSTATE); where nobody
+    says so, libpq speaks for a server that is gone."""
+    if result.error_field(pq.DiagnosticField.SQLSTATE) is None:
+        return psycopg.OperationalError(pq.error_message(result))
+    return psycopg.errors.error_from_result(result)
 
 
 def run_and_commit(
@@ -61,7 +70,7 @@ def run_and_commit(
         pgconn.finish()  # half an answer: nothing else may be read from this connection
         raise
     if fault is not None:
-        raise psycopg.errors.error_from_result(fault)
+        raise _fault(fault)
 
 
 def _answers(pgconn: Any) -> pq.abc.PGresult | None:

@@ -1,12 +1,21 @@
 """The alias of the context, nested transactions, work before the commit."""
 
+import os
+import socket
 from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import uuid4
 
 import psycopg
 import pytest
-from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, transaction
+from django.db import (
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    transaction,
+)
 from django.db.transaction import TransactionManagementError
 from psycopg import pq
 
@@ -196,6 +205,40 @@ def test_prepared_last__session_ended__raises_and_the_next_use_reconnects(databa
                 other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
         db.recover()
         assert db.rows("SELECT pg_backend_pid()") != [(pid,)]
+
+
+def cut_off() -> None:
+    """Let the server be gone without a word, as after kill -9."""
+    db.connection().ensure_connection()
+    number = db.connection().connection.pgconn.socket
+    with socket.socket(fileno=os.dup(number)) as line:
+        line.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["prepared", "new"])
+def test_prepared_row__server_gone_without_a_word__is_operational_and_the_next_use_reconnects(
+    database, known
+):
+    name = f"test_gone_{uuid4().hex}"
+    if known:
+        db.prepared_row(name, "SELECT 1", [])
+    cut_off()
+
+    with pytest.raises(OperationalError):
+        db.prepared_row(name, "SELECT 1", [])
+
+    db.recover()
+    assert db.prepared_row(name, "SELECT 1", []) == [b"1"]
+
+
+def test_prepared_last__server_gone_without_a_word__is_operational(database):
+    with pytest.raises(OperationalError), db.atomic():
+        db.rows("SELECT 1")
+        db.prepared_last("test_last", GIVEN, [b"x"])
+        cut_off()
+
+    db.recover()
+    assert db.rows("SELECT 1") == [(1,)]
 
 
 def test_prepared_last__inside_a_transaction_of_django__is_refused(database):
