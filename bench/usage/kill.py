@@ -22,7 +22,7 @@ from typing import Any
 import psycopg
 
 from bench.systems import innkeeper
-from bench.systems.innkeeper import Guest, Innkeeper
+from bench.systems.innkeeper import Guest, Innkeeper, RefusedError
 from bench.usage import victims
 from bench.usage.clients import Client, Consumer, Reporter
 
@@ -235,7 +235,7 @@ class Drill:
 
     def _use(self, customer: Guest, told: Counter[str]) -> dict[str, Any]:
         path = f"/api/v1/customers/{customer.slug}/entitlements/{Consumer.FEATURE}/value"
-        value = self.ours.call("GET", path)
+        value = self._read(path)
         metered = self._metered(Consumer.FEATURE, customer)
         limit = 100_000
         return {
@@ -249,8 +249,23 @@ class Drill:
         path = f"/api/v1/meters/{slug}/query"
         if customer is not None:
             path += f"?filterCustomerId={customer.id}"
-        rows = self.ours.call("GET", path)["data"]
-        return int(sum(row["value"] for row in rows))
+        return int(sum(row["value"] for row in self._read(path)["data"]))
+
+    def _read(self, path: str) -> Any:
+        """Ask as a client does: again after a 503, since a pool may still hold connections to the
+        PostgreSQL of before the last kill.
+
+        Raises:
+            RefusedError: any other refusal, or that one for too long.
+        """
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return self.ours.call("GET", path)
+            except RefusedError as refused:
+                if ": 503 " not in str(refused) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
 
 
 def say(text: str) -> None:
