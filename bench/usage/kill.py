@@ -80,9 +80,7 @@ class Drill:
             "valueProperty": "$.value",
         }  # fmt: skip
         self.ours.call("POST", "/api/v1/meters", self.meter)
-        unlimited = {"daily": None, "burst": None}
         self.guests = [self.ours.limited_guest("enterprise") for _ in range(3)]
-        del unlimited
         self.customers = [self.ours.limited_guest("basic") for _ in range(4)]
         port = self.ours.server.port
         sizes = [1, 1, 1, 1, 1, 1, BATCH, BATCH]
@@ -265,7 +263,7 @@ class Drill:
             except RefusedError as refused:
                 if ": 503 " not in str(refused) or time.monotonic() > deadline:
                     raise
-                time.sleep(0.1)
+                time.sleep(0.1)  # as a client that was told to try again
 
 
 def say(text: str) -> None:

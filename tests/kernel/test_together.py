@@ -54,6 +54,19 @@ class Desk:
         # A patient leader takes it along at once: it may be at work before anybody sees it wait.
         until("the item waits or is at work", lambda: at_work() or waits())
 
+    def do_two_pieces(self):
+        """Let "a" go alone and "b" and "c" together after it, and nobody wait behind them."""
+        for item in ("a", "b"):
+            self.send(item)
+        self.go.release()
+        until("the first is done", lambda: "a" in self.outcomes)
+        assert self.pieces == [["a"]]
+        self.send("c")
+        self.go.release()
+        until("both are done", lambda: {"b", "c"} <= self.outcomes.keys())
+        assert self.pieces == [["a"], ["b", "c"]]
+        assert self.together.waiting("key") is None
+
     def finish(self, permits=20):
         self.go.release(permits)
         for thread in self.threads:
@@ -108,29 +121,16 @@ def test_together__first_one_fails__is_not_tried_twice_and_others_go_on(desk):
 
 def test_together__patient__waits_for_those_who_were_just_done():
     desk = Desk(patience=30.0)
-    for item in ("a", "b"):
-        desk.send(item)
-    desk.go.release()
-    until("the first is done", lambda: "a" in desk.outcomes)
-    assert desk.pieces == [["a"]]
 
-    desk.send("c")
+    desk.do_two_pieces()
+
     desk.finish()
-
-    assert desk.pieces == [["a"], ["b", "c"]]
     assert desk.outcomes == dict.fromkeys("abc", "done")
 
 
 def test_together__patient__first_after_a_piece_of_several__waits_for_the_others():
     desk = Desk(patience=30.0)
-    for item in ("a", "b"):
-        desk.send(item)
-    desk.go.release()
-    until("the first is done", lambda: "a" in desk.outcomes)
-    desk.send("c")
-    desk.go.release()
-    until("both are done", lambda: {"b", "c"} <= desk.outcomes.keys())
-    assert desk.together.waiting("key") is None
+    desk.do_two_pieces()
 
     leader = threading.Thread(target=desk.together.do, args=("key", "d"))
     leader.start()
@@ -145,13 +145,7 @@ def test_together__patient__first_after_a_piece_of_several__waits_for_the_others
 
 def test_together__patient__first_long_after_a_piece_of_several__goes_at_once(monkeypatch):
     desk = Desk(patience=30.0)
-    for item in ("a", "b"):
-        desk.send(item)
-    desk.go.release()
-    until("the first is done", lambda: "a" in desk.outcomes)
-    desk.send("c")
-    desk.go.release()
-    until("both are done", lambda: {"b", "c"} <= desk.outcomes.keys())
+    desk.do_two_pieces()
     later = time.monotonic() + 31
     monkeypatch.setattr(together.time, "monotonic", lambda: later)
 

@@ -1,5 +1,7 @@
 """What keeps a group's statement from writing into a tenant whose key was not presented."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from billing.usage.literals import array
@@ -11,11 +13,18 @@ from tests.billing.usage.door import ledger
 from tests.billing.usage.reports import word
 
 
-def test_group__another_tenant_than_the_keys__is_refused_twice(house):
+@pytest.fixture
+def connection() -> Iterator[HotConnection]:
+    """A connection of the application's own role."""
+    found = HotConnection()
+    yield found
+    found.close()
+
+
+def test_group__another_tenant_than_the_keys__is_refused_twice(house, connection):
     other = make_house("enterprise")
     presented = credential(other.key)
     assert presented is not None
-    connection = HotConnection()
     admit(connection, other.key, ip=None, permission="events:write")
     statement = Statement(
         "forged",
@@ -40,12 +49,9 @@ def test_group__another_tenant_than_the_keys__is_refused_twice(house):
     assert ask(house, presented.public_id, presented.macs[0]) == "42501"
     assert ask(house, mine.public_id, presented.macs[0]) == "42501"
     assert ledger("x") == []
-    connection.close()
 
 
-def test_group__helpers_of_the_owner__are_closed_to_the_application(house):
-    connection = HotConnection()
-
+def test_group__helpers_of_the_owner__are_closed_to_the_application(house, connection):
     for call in (
         "gate.presented('{}', '{}')",
         "gate.count_usage('{}', '{}', '{}', '{}')",
@@ -55,9 +61,8 @@ def test_group__helpers_of_the_owner__are_closed_to_the_application(house):
         assert refused.value.sqlstate == "42501"
 
 
-def test_group__take_as_the_application__is_held_by_the_tenants_fence(house):
+def test_group__take_as_the_application__is_held_by_the_tenants_fence(house, connection):
     other = make_house("enterprise")
-    connection = HotConnection()
     admit(connection, house.key, ip=None, permission="events:write")
     statement = Statement(
         "taken",
