@@ -38,6 +38,9 @@ class Environment:
     """``INNKEEPER_WORKER_METRICS``: ``host:port`` where a worker answers scrapes; default none."""
     pool_size: int
     """``INNKEEPER_POOL_SIZE``: connections a serving process keeps; default 4."""
+    own_core: bool
+    """``INNKEEPER_OWN_CORE``: each serving process keeps to one core; the launcher's default is
+    yes where there are as many processes as cores."""
     log_level: str
     """``INNKEEPER_LOG_LEVEL``: debug, info, warning or error."""
     failed_auth_per_minute: int
@@ -89,6 +92,7 @@ def read() -> Environment:
             ),
             worker_metrics=env.str("INNKEEPER_WORKER_METRICS", default=""),
             pool_size=env.int("INNKEEPER_POOL_SIZE", default=4),
+            own_core=env.bool("INNKEEPER_OWN_CORE", default=False),
             log_level=env.str("INNKEEPER_LOG_LEVEL", default="info"),
             failed_auth_per_minute=max(env.int("INNKEEPER_FAILED_AUTH", default=30), 1),
             audit_max_lag_s=env.float("INNKEEPER_AUDIT_MAX_LAG", default=30.0),

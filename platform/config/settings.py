@@ -12,6 +12,7 @@ _environment = env.read()
 BASE_DIR = env.ROOT
 INNKEEPER_HOME = _environment.home
 INNKEEPER_PUBLIC_URL = _environment.public_url
+INNKEEPER_OWN_CORE = _environment.own_core
 INNKEEPER_MAX_BODY_BYTES = _environment.max_body_bytes
 INNKEEPER_USAGE_RETENTION = _environment.usage_retention
 INNKEEPER_FAILED_AUTH_PER_MINUTE = _environment.failed_auth_per_minute

@@ -3,11 +3,18 @@
 import gc
 import os
 
+from django.conf import settings
 from django.core import checks
 from django.core.wsgi import get_wsgi_application
 from django.utils.module_loading import import_string
 
+from config.cores import keep_to_one
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+# Threads stay where the one that starts them was: before there are any.
+if settings.INNKEEPER_OWN_CORE:
+    keep_to_one(settings.INNKEEPER_HOME / "run" / "cores")
 
 _django = get_wsgi_application()
 # An undeclared route does not start: kernel.E001, kernel.E002.

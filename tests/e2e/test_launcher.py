@@ -48,6 +48,14 @@ def living(session: int) -> list[int]:
     return found
 
 
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def tasks_of(pid: int) -> list[Path]:
+    return list(Path(f"/proc/{pid}/task").iterdir())
+
+
 def test_run__when_ready__has_kept_its_keys_privately(whole_system: RunningSystem) -> None:
     demo = whole_system.demo()
 
@@ -68,6 +76,22 @@ def test_run__when_ready__prints_four_lines_that_work_as_pasted(
         pasted = line.replace("curl -s", "curl -s --fail-with-body")
         done = subprocess.run(["bash", "-c", pasted], capture_output=True, text=True, check=False)
         assert done.returncode == 0, (line, done.stdout)
+
+
+def test_run__as_many_serving_processes_as_cores__each_keeps_to_its_own(
+    whole_system: RunningSystem,
+) -> None:
+    server = whole_system.record()["sessions"]["server"]
+    serving = [pid for pid in living(server) if parent(pid) == server]
+    cores = os.sched_getaffinity(0)
+
+    kept = [
+        {frozenset(os.sched_getaffinity(int(task.name))) for task in tasks_of(pid)}
+        for pid in serving
+    ]
+
+    wanted = [{frozenset({core})} for core in sorted(cores)]
+    assert sorted(kept, key=lambda found: sorted(map(sorted, found))) == wanted
 
 
 def test_second_launcher__on_the_same_home__refuses_and_names_the_first(

@@ -49,7 +49,7 @@ class Options:
         port = _number(environ, "PORT", 8000)
         if not 1 <= port <= 65535:  # noqa: PLR2004 - the range of ports
             raise LaunchError(f"PORT={port} is no port; use 1 to 65535.")
-        workers = max(1, _number(environ, "INNKEEPER_WORKERS", _cores()))
+        workers = max(1, _number(environ, "INNKEEPER_WORKERS", cores()))
         threads = max(1, _number(environ, "INNKEEPER_THREADS", max(2, IN_HAND // workers)))
         host = environ.get("HOST") or "127.0.0.1"
         home = innkeeper_home(environ)
@@ -76,7 +76,7 @@ def _number(environ: Mapping[str, str], name: str, default: int) -> int:
         raise LaunchError(f"{name}={text} is no number.") from None
 
 
-def _cores() -> int:
+def cores() -> int:
     """Count the cores this process may use; containers and taskset grant fewer than exist."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from config.launcher.options import CONNECTIONS, MULTIPROCESS, Options
+from config.launcher.options import CONNECTIONS, MULTIPROCESS, Options, cores
 
 # -P: whatever directory a person starts from adds nothing to Python's path.
 PYTHON = (sys.executable, "-P")
@@ -35,6 +35,7 @@ def environment(options: Options, environ: Mapping[str, str] = os.environ) -> di
     """
     defaults = {
         "INNKEEPER_PUBLIC_URL": options.base_url,
+        "INNKEEPER_OWN_CORE": str(int(options.workers == cores())),
         "INNKEEPER_POOL_SIZE": str(min(options.threads, CONNECTIONS)),
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "PYTHONUNBUFFERED": "1",
