@@ -85,7 +85,8 @@ def _step(name: str, descriptor: int) -> tuple[int, bool]:
                 "UPDATE billing_usage_spool SET read_to = %s WHERE file = %s",
                 [start + len(whole), name],
             )
-    return lines, True
+    # Less than was asked for is all there was; what has come since is not worth a piece yet.
+    return lines, len(piece) == LARGEST_READ
 
 
 def _claim(name: str) -> int | None:

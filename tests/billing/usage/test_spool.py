@@ -112,6 +112,30 @@ def test_drain__failure_after_the_events__takes_them_again(house, tmp_path, monk
     assert drain(tmp_path) == 1
 
 
+def test_drain__file_of_several_pieces__is_taken_to_its_end(house, tmp_path, monkeypatch):
+    monkeypatch.setattr(draining, "LARGEST_READ", 400)
+    spool = Spool(tmp_path)
+    for place in range(10):
+        spool.append(line(house.id, place))
+    spool.close()
+
+    assert drain(tmp_path) == 10
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_drain__line_that_comes_meanwhile__is_left_to_the_next(house, tmp_path, monkeypatch):
+    spool = Spool(tmp_path)
+    spool.append(line(house.id))
+    real = draining.ingest_of_many
+
+    def overtaken(*args, **facts):
+        spool.append(line(house.id))
+        return real(*args, **facts)
+
+    monkeypatch.setattr(draining, "ingest_of_many", overtaken)
+    assert [drain(tmp_path), drain(tmp_path)] == [1, 1]
+
+
 def test_drain__lost_position__counts_nothing_twice(house, tmp_path):
     spool = Spool(tmp_path)
     spool.append(line(house.id))
