@@ -1,8 +1,9 @@
 """Counting back: a meter's roll-ups from the ledger, day by day, beside running ingest.
 
 A new meter, or one with new groups, is not ``ready``: its queries read raw events. When every day
-is recounted it is, and queries read roll-ups. Work that is interrupted begins again; a recount
-replaces, so beginning again is harmless.
+is counted back it is, and queries read roll-ups. What a day lacks is added while ingest goes on; a
+day that holds too much, by other groups than the meter's, is replaced, and ingest waits for that
+(docs/adr/0149). Work that is interrupted begins again, which is harmless either way.
 """
 
 import time
@@ -19,6 +20,8 @@ from kernel.tenancy import across_tenants
 
 PATIENCE: Final = "200ms"
 """How long a recount may make ingest of one tenant, type and day wait behind its own waiting."""
+_BACKFILL: Final = "SELECT billing_usage_backfill(%s, %s, %s, %s)"
+_RECOUNT: Final = "SELECT billing_usage_recount(%s, %s, %s, %s)"
 _PAUSE_S: Final = 0.05
 _log = structlog.get_logger("innkeeper.usage")
 _WITNESSES: Final = """
@@ -87,23 +90,26 @@ def _days(meter_id: UUID) -> list[tuple[UUID, date]]:
 
 
 def _recount_day(meter_id: UUID, tenant_id: UUID, day: date) -> None:
-    """Recount a day, giving way to long transactions of ingest as often as needed."""
+    """Add what a day lacks, or replace it where it holds too much."""
     midnight = datetime.combine(day, datetime.min.time(), UTC)
+    whole = [meter_id, tenant_id, midnight, midnight + timedelta(days=1)]
+    if not _giving_way(_BACKFILL, whole):
+        _giving_way(_RECOUNT, whole)
+
+
+def _giving_way(statement: str, values: list[object]) -> object:
+    """Run a statement in a transaction of its own, and anew where others hold it up for long."""
     while True:
         try:
             with db.atomic(), db.cursor() as cursor:
                 cursor.execute("SELECT set_config('lock_timeout', %s, true)", [PATIENCE])
-                cursor.execute(
-                    "SELECT billing_usage_recount(%s, %s, %s, %s)",
-                    [meter_id, tenant_id, midnight, midnight + timedelta(days=1)],
-                )
+                cursor.execute(statement, values)
+                return cursor.fetchone()[0]
         except OperationalError as error:
             if getattr(error.__cause__, "sqlstate", "") != "55P03":
                 raise
-            _log.info("recount.gave_way", meter=str(meter_id), day=str(day))
+            _log.info("recount.gave_way", meter=str(values[0]), day=str(values[2]))
             time.sleep(_PAUSE_S * 10)
-        else:
-            return
 
 
 def _note(meter: Meter, done: int, days: int) -> None:
