@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench import workloads
+from bench import processes, workloads
 from bench.ladder import Rung, Say
 from bench.options import FLOORS, LEGS, OURS, PEERS, TITLES, Options
 from bench.systems import floors, innkeeper
@@ -18,6 +19,9 @@ TENANTS = 8
 ITEMS = {"ingest100": 100, "ingest1000": 1_000}
 SINGLES_CONNECTIONS = 16
 """What the claim about single events is made for."""
+AT_REST_CPU_S = 0.2
+"""CPU seconds a second, below which what was started has ended its start."""
+SETTLE_S = 30.0
 
 
 @dataclass(slots=True)
@@ -54,7 +58,23 @@ def start(options: Options, folder: Path, stack: ExitStack, say: Say) -> Systems
     if {*PEERS} & {*options.parts}:
         say("starting the usual assembly")
         _start_peers(options, systems, folder, stack)
+    if not _at_rest(systems.roots()):
+        say(f"still at work after {SETTLE_S:.0f} s, going on all the same")
     return systems
+
+
+def _at_rest(roots: tuple[int, ...]) -> bool:
+    """Wait until what was started does little by itself; tell whether it came to that.
+
+    A system that is ready still compiles, opens connections and counts new meters back.
+    """
+    deadline = time.monotonic() + SETTLE_S
+    while time.monotonic() < deadline:
+        before = processes.cpu_seconds(*roots)
+        time.sleep(1.0)
+        if processes.cpu_seconds(*roots) - before < AT_REST_CPU_S:
+            return True
+    return False
 
 
 def _start_ours(options: Options, systems: Systems, folder: Path, stack: ExitStack) -> None:
