@@ -97,7 +97,7 @@ def _recount_day(meter_id: UUID, tenant_id: UUID, day: date) -> None:
         _giving_way(_RECOUNT, whole)
 
 
-def _giving_way(statement: str, values: list[object]) -> object:
+def _giving_way(statement: str, values: list[UUID | datetime]) -> object:
     """Run a statement in a transaction of its own, and anew where others hold it up for long."""
     while True:
         try:

@@ -35,6 +35,34 @@ def test_make_months__month_that_has_events_already__moves_them_in(house):
     assert partition_of(one["id"]) == name
     assert make_months(AHEAD + 2) == []
     assert total(house.id, meter) == 0  # it is still too far ahead to count
+    assert looked_at(name) == PLANNED_BY
+
+
+PLANNED_BY = {"tenant_id", "time", "seq", "key_id", "source", "type", "subject"}
+
+
+def looked_at(table: str) -> set[str]:
+    """The columns of which ANALYZE makes statistics."""
+    with db.cursor() as cursor:
+        cursor.execute(
+            "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0"
+            " AND NOT attisdropped AND coalesce(attstattarget, -1) <> 0",
+            [table],
+        )
+        return {name for (name,) in cursor.fetchall()}
+
+
+def test_partitions__columns_that_no_plan_depends_on__are_not_analyzed(house):
+    with db.cursor() as cursor:
+        cursor.execute(
+            "SELECT relname FROM pg_class WHERE relname ~ '^billing_usage_(event|seen)_'"
+            " AND relkind = 'r'"
+        )
+        tables = [name for (name,) in cursor.fetchall()]
+
+    assert len(tables) > 16
+    for table in tables:
+        assert looked_at(table) == (PLANNED_BY if "event" in table else set()), table
 
 
 def test_partitions__app_role__sees_them_through_their_parent_only(house):
