@@ -29,6 +29,7 @@ SELECT virtualtransaction FROM pg_locks
 WHERE relation = 'billing_meter'::regclass AND granted AND pid <> pg_backend_pid()
   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
+_Values = list[UUID | datetime]
 _DAYS: Final = """
 SELECT DISTINCT tenant_id, (time AT TIME ZONE 'UTC')::date FROM billing_usage_measured
 WHERE meter_id = %(meter)s
@@ -92,12 +93,12 @@ def _days(meter_id: UUID) -> list[tuple[UUID, date]]:
 def _recount_day(meter_id: UUID, tenant_id: UUID, day: date) -> None:
     """Add what a day lacks, or replace it where it holds too much."""
     midnight = datetime.combine(day, datetime.min.time(), UTC)
-    whole = [meter_id, tenant_id, midnight, midnight + timedelta(days=1)]
+    whole: _Values = [meter_id, tenant_id, midnight, midnight + timedelta(days=1)]
     if not _giving_way(_BACKFILL, whole):
         _giving_way(_RECOUNT, whole)
 
 
-def _giving_way(statement: str, values: list[UUID | datetime]) -> object:
+def _giving_way(statement: str, values: _Values) -> object:
     """Run a statement in a transaction of its own, and anew where others hold it up for long."""
     while True:
         try:
