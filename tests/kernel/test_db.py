@@ -4,10 +4,12 @@ import os
 import socket
 from datetime import UTC, datetime
 from decimal import Decimal
+from io import StringIO
 from uuid import uuid4
 
 import psycopg
 import pytest
+from django.core.management import call_command
 from django.db import (
     DatabaseError,
     DataError,
@@ -27,6 +29,14 @@ def role():
     with db.cursor() as cursor:
         cursor.execute("SELECT session_user")
         return cursor.fetchone()[0]
+
+
+def test_showmigrations__without_a_database_named__reads_as_the_owner(database):
+    told = StringIO()
+    call_command("showmigrations", "billing", stdout=told)
+
+    assert "[X] 0001_usage" in told.getvalue()
+    assert "[ ]" not in told.getvalue()
 
 
 def test_use_alias__nested__speaks_as_the_innermost_role(database):
