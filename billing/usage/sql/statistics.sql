@@ -20,31 +20,20 @@ BEGIN
                  'ALTER id SET STATISTICS 0, ALTER xid SET STATISTICS 0, '
                  'ALTER ingested_at SET STATISTICS 0, ALTER scope SET STATISTICS 0', p_name);
 END $$;
-REVOKE ALL ON FUNCTION billing_usage_describe FROM PUBLIC, innkeeper_app, innkeeper_staff;
 
 SELECT billing_usage_describe(c.relname)
   FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
  WHERE i.inhparent = 'billing_usage_event'::regclass;
 
--- As in partitions.sql, but for the last step.
-CREATE OR REPLACE FUNCTION billing_usage_make_month(p_month date) RETURNS text LANGUAGE plpgsql AS $$
+-- Make a month as partitions.sql does, and describe it.
+ALTER FUNCTION billing_usage_make_month(date) RENAME TO billing_usage_make_bare_month;
+CREATE FUNCTION billing_usage_make_month(p_month date) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
-  v_from timestamptz := date_trunc('month', p_month::timestamp) AT TIME ZONE 'UTC';
-  v_to timestamptz := (date_trunc('month', p_month::timestamp) + interval '1 month') AT TIME ZONE 'UTC';
-  v_name text := 'billing_usage_event_' || to_char(p_month, 'YYYYMM');
+  v_name text := billing_usage_make_bare_month(p_month);
 BEGIN
-  IF to_regclass(v_name) IS NOT NULL THEN
-    RETURN NULL;
+  IF v_name IS NOT NULL THEN
+    PERFORM billing_usage_describe(v_name);
   END IF;
-  EXECUTE format('CREATE TABLE %I (LIKE billing_usage_event INCLUDING DEFAULTS)', v_name);
-  EXECUTE format('REVOKE ALL ON %I FROM innkeeper_staff', v_name);
-  EXECUTE format($sql$
-    WITH moved AS (
-      DELETE FROM billing_usage_event_default WHERE time >= %L AND time < %L RETURNING *
-    ) INSERT INTO %I SELECT * FROM moved $sql$, v_from, v_to, v_name);
-  EXECUTE format('ALTER TABLE billing_usage_event ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
-                 v_name, v_from, v_to);
-  PERFORM billing_usage_protect(v_name);
-  PERFORM billing_usage_describe(v_name);
   RETURN v_name;
 END $$;
+REVOKE ALL ON FUNCTION billing_usage_describe, billing_usage_make_month FROM innkeeper_staff;

@@ -43,22 +43,21 @@ PLANNED_BY = {"tenant_id", "time", "seq", "key_id", "source", "type", "subject"}
 
 def looked_at(table: str) -> set[str]:
     """The columns of which ANALYZE makes statistics."""
-    with db.cursor() as cursor:
-        cursor.execute(
-            "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0"
-            " AND NOT attisdropped AND coalesce(attstattarget, -1) <> 0",
-            [table],
-        )
-        return {name for (name,) in cursor.fetchall()}
+    found = db.rows(
+        "SELECT attname::text FROM pg_attribute WHERE attrelid = $1::text::regclass AND attnum > 0"
+        " AND NOT attisdropped AND coalesce(attstattarget, -1) <> 0",
+        [table],
+    )
+    return {name for (name,) in found}
 
 
 def test_partitions__columns_that_no_plan_depends_on__are_not_analyzed(house):
-    with db.cursor() as cursor:
-        cursor.execute(
-            "SELECT relname FROM pg_class WHERE relname ~ '^billing_usage_(event|seen)_'"
-            " AND relkind = 'r'"
-        )
-        tables = [name for (name,) in cursor.fetchall()]
+    parts = db.rows(
+        "SELECT relname::text FROM pg_class WHERE relname ~ '^billing_usage_(event|seen)_'"
+        " AND relkind = 'r'",
+        [],
+    )
+    tables = [name for (name,) in parts]
 
     assert len(tables) > 16
     for table in tables:
