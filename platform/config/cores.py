@@ -13,6 +13,7 @@ from typing import Final
 from kernel.postgres.lock import FileLock
 
 _kept: Final[list[FileLock]] = []
+"""What holds the core; closed, and so given back, when the process ends."""
 
 
 def keep_to_one(directory: Path) -> int | None:
@@ -30,16 +31,16 @@ def keep_to_one(directory: Path) -> int | None:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     for core in cores:
         lock = FileLock(directory / str(core))
-        if lock.try_exclusive():
+        if lock.try_exclusive() and _keep_to(core):
             _kept.append(lock)
-            return _keep_to(core)
+            return core
         lock.close()
     return None
 
 
-def _keep_to(core: int) -> int | None:
+def _keep_to(core: int) -> bool:
     try:
         os.sched_setaffinity(0, {core})
     except OSError:
-        return None
-    return core
+        return False
+    return True

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from config import cores
+from kernel.postgres.lock import FileLock
 
 _PROGRAM = """
 import os, sys, threading
@@ -22,6 +23,9 @@ print(core if os.sched_getaffinity(0) == later[0] == wanted else "elsewhere", fl
 sys.stdin.read()
 """
 ALL = sorted(os.sched_getaffinity(0))
+several_cores = pytest.mark.skipif(
+    len(ALL) == 1, reason="with one core there is none to choose: keep_to_one leaves all as it is"
+)
 
 
 class Keeper:
@@ -55,14 +59,14 @@ def keepers(tmp_path):
         one.kill()
 
 
-@pytest.mark.skipif(len(ALL) == 1, reason="this machine has one core: there is none to choose")
+@several_cores
 def test_keep_to_one__process_after_process__takes_core_after_core_and_then_none(keepers):
     found = [keepers().core for _ in range(len(ALL) + 1)]
 
     assert found == [*map(str, ALL), "None"]
 
 
-@pytest.mark.skipif(len(ALL) == 1, reason="this machine has one core: there is none to choose")
+@several_cores
 def test_keep_to_one__holder_killed__is_free_for_the_next(keepers):
     first, _ = keepers(), keepers()
     first.kill()
@@ -70,7 +74,7 @@ def test_keep_to_one__holder_killed__is_free_for_the_next(keepers):
     assert keepers().core == first.core
 
 
-@pytest.mark.skipif(len(ALL) == 1, reason="this machine has one core: there is none to choose")
+@several_cores
 def test_keep_to_one__another_directory__has_cores_of_its_own(keepers, tmp_path):
     assert keepers(tmp_path / "one").core == keepers(tmp_path / "other").core
 
@@ -85,3 +89,5 @@ def test_keep_to_one__no_choice_or_not_allowed__changes_nothing(tmp_path, monkey
     monkeypatch.setattr(cores, "_kept", [])
 
     assert cores.keep_to_one(tmp_path) is None
+    assert cores._kept == []
+    assert all(FileLock(file).try_exclusive() for file in tmp_path.iterdir())
