@@ -19,9 +19,11 @@ TENANTS = 8
 ITEMS = {"ingest100": 100, "ingest1000": 1_000}
 SINGLES_CONNECTIONS = 16
 """What the claim about single events is made for."""
+LOOK_S = 1.0
 AT_REST_CPU_S = 0.2
-"""CPU seconds a second, below which what was started has ended its start."""
+"""CPU seconds in a look of :data:`LOOK_S`, below which what was started has ended its start."""
 SETTLE_S = 30.0
+"""How long to wait for that."""
 
 
 @dataclass(slots=True)
@@ -71,7 +73,7 @@ def _at_rest(roots: tuple[int, ...]) -> bool:
     deadline = time.monotonic() + SETTLE_S
     while time.monotonic() < deadline:
         before = processes.cpu_seconds(*roots)
-        time.sleep(1.0)
+        time.sleep(LOOK_S)  # the time over which CPU is counted
         if processes.cpu_seconds(*roots) - before < AT_REST_CPU_S:
             return True
     return False
